@@ -1,0 +1,1 @@
+"""A person as a mesh: the skeleton, SMPL through smplx, and sources of poses."""

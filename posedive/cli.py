@@ -1,0 +1,253 @@
+"""The command line: parses, calls one job or reader, prints its result.
+
+stdout carries the result alone (one JSON object with --json), stderr all else. Exit codes: 0 done,
+1 the data or the run fell short, 2 the request was wrong, 130 interrupted. Whatever is heavy is
+imported by the command that needs it: `posedive validate` starts in a fraction of a second.
+"""
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from posedive import __version__
+from posedive.errors import PosediveError
+
+# Any of these, not zero, in a result: the run fell short, exit code 1.
+SHORTFALLS = ("missing", "doubled", "corrupt", "foreign", "failed")
+BENCHES = ("render", "generator", "pipeline")
+
+DESCRIPTION = """\
+Re-draws the people of a Re-ID training set in poses and from viewpoints it never had.
+
+A job is a YAML file (see jobs/); a typical way through:
+  posedive validate jobs/demo.yaml     is the file right? takes a moment, does nothing
+  posedive plan jobs/demo.yaml         how many pairs, shards, bytes
+  posedive generate jobs/demo.yaml     do it; run again to go on after a stop
+  posedive verify out/demo/shards      is every planned pair there, once, and whole?
+  posedive report out/demo/shards      one HTML page to look at
+"""
+
+EPILOG = """\
+exit codes: 0 done · 1 the data or the run fell short · 2 the request was wrong, nothing was done
+            130 interrupted
+`posedive COMMAND --help` has an example of each.
+"""
+
+
+def _load(args: argparse.Namespace, kind: str | None = None) -> Any:
+    from posedive.errors import SpecError
+    from posedive.spec import load_job
+
+    spec = load_job(args.job, args.set)
+    if kind is not None and spec.kind != kind:
+        raise SpecError(
+            f"{args.job}: expected kind: {kind}, got kind: {spec.kind};"
+            f" try posedive {spec.kind} {args.job}"
+        )
+    return spec
+
+
+def validate(args: argparse.Namespace) -> dict[str, Any]:
+    spec = _load(args)
+    return {"job": args.job, "kind": spec.kind, "digest": spec.digest(), "spec": spec.document()}
+
+
+def plan(args: argparse.Namespace) -> dict[str, Any]:
+    spec = _load(args, "generate")
+    from posedive.jobs.generate import plan_summary
+
+    return plan_summary(spec)
+
+
+def render(args: argparse.Namespace) -> dict[str, Any]:
+    spec = _load(args, "render")
+    from posedive.jobs.render import run
+
+    return run(spec)
+
+
+def train(args: argparse.Namespace) -> dict[str, Any]:
+    spec = _load(args, "train")
+    from posedive.jobs.train import run
+
+    return run(spec)
+
+
+def generate(args: argparse.Namespace) -> dict[str, Any]:
+    spec = _load(args, "generate")
+    from posedive.jobs.generate import run
+
+    return run(spec)
+
+
+def verify(args: argparse.Namespace) -> dict[str, Any]:
+    import dataclasses
+
+    from posedive.shards.verify import verify
+    from posedive.storage import open_store
+
+    return dataclasses.asdict(verify(open_store(args.uri)))
+
+
+def report(args: argparse.Namespace) -> dict[str, Any]:
+    from posedive.report.page import write_report
+    from posedive.storage import open_store
+
+    out = Path(args.out) if args.out else _beside(args.uri)
+    summary = write_report(args.uri, out)
+    store = open_store(args.uri)
+    if store.exists("summary.json"):  # what the run that made the shards said of itself
+        summary = json.loads(store.get("summary.json")) | summary
+    summary_path = out.with_name("summary.json")
+    summary_path.write_text(json.dumps(summary, indent=1) + "\n")
+    return {"report": str(out), "summary": str(summary_path)}
+
+
+def bench(args: argparse.Namespace) -> dict[str, Any]:
+    if args.name == "render":
+        from posedive.render.bench import measure
+
+        return measure()
+    from posedive.jobs import bench
+
+    return getattr(bench, args.name)()
+
+
+def _beside(uri: str) -> Path:
+    """report.html next to a local folder of shards; in the working folder for a bucket's."""
+    if uri.startswith("s3://"):
+        return Path("report.html")
+    return Path(uri.removeprefix("file://")).parent / "report.html"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="posedive",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"posedive {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(run: Callable[..., dict[str, Any]], text: str, example: str):
+        sub = commands.add_parser(
+            run.__name__,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(run=run)
+        sub.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+        return sub
+
+    def job_command(run: Callable[..., dict[str, Any]], text: str, example: str) -> None:
+        sub = command(run, text, example)
+        sub.add_argument("job", metavar="JOB.yaml", help="the job file")
+        sub.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="a.b=c",
+            help="override a field of the job file; the value is YAML; may be repeated",
+        )
+
+    job_command(
+        validate,
+        "check a job file; nothing is done",
+        "posedive validate jobs/demo.yaml --set generator.steps=4",
+    )
+    job_command(
+        plan,
+        "say what a generate job would do: pairs, shards, bytes, hours",
+        "posedive plan jobs/generate_market1501.yaml --set dataset.root=/data/Market-1501",
+    )
+    job_command(
+        render,
+        "draw a contact sheet of conditions",
+        "posedive render jobs/render.yaml --set viewpoints.elevation_deg=[30,45]",
+    )
+    job_command(
+        train,
+        "train the generator, its VAE or the pose estimator; run again to go on",
+        "posedive train jobs/generator_stage2.yaml --set steps=1000",
+    )
+    job_command(
+        generate,
+        "generate images into shards; run again to go on",
+        "posedive generate jobs/demo.yaml --set output.uri=s3://bucket/demo",
+    )
+    sub = command(
+        verify,
+        "prove shards against their plan: every pair once, every byte right",
+        "posedive verify out/demo/shards --json",
+    )
+    sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
+    sub = command(
+        report,
+        "write one self-contained HTML page about a set of shards, and summary.json beside it",
+        "posedive report out/demo/shards --out /tmp/report.html",
+    )
+    sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
+    sub.add_argument("--out", metavar="HTML", help="path of the page; default: beside the shards")
+    sub = command(bench, "measure this machine", "posedive bench render --json")
+    sub.add_argument("name", choices=BENCHES, help="what to measure")
+    return parser
+
+
+@contextlib.contextmanager
+def _stdout_kept_clean() -> Iterator[None]:
+    """Sends to stderr what libraries print on stdout, be it from Python or from C."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _for_people(result: dict[str, Any], indent: str = "") -> str:
+    width = max((len(key) for key in result), default=0)
+    lines = []
+    for key, value in result.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{key}", _for_people(value, indent + "  ")]
+        elif isinstance(value, list) and value and isinstance(value[0], str):
+            lines += [f"{indent}{key}", *(f"{indent}  {item}" for item in value)]
+        elif isinstance(value, float):
+            lines.append(f"{indent}{key:<{width}}  {value:.6g}")
+        else:
+            lines.append(f"{indent}{key:<{width}}  {value}")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    try:
+        with _stdout_kept_clean():
+            result = args.run(args)
+    except PosediveError as error:
+        print("error: " + str(error).replace("\n", "\n       "), file=sys.stderr)
+        if args.json:
+            print(json.dumps({"error": str(error), "exit_code": error.exit_code}))
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; what is committed stays, and the same command goes on", file=sys.stderr)
+        return 130
+    try:
+        print(json.dumps(result) if args.json else _for_people(result), flush=True)
+    except BrokenPipeError:  # `| head` has read enough; point stdout away from the closed pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 1 if any(result.get(key) for key in SHORTFALLS) else 0

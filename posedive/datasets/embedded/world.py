@@ -1,0 +1,176 @@
+"""EmbeddedWorld: a synthetic Re-ID set with exact SMPL fits, drawn when it is read.
+
+In: a seed and a number of identities. Out: PersonImages with Market-1501's keys and splits, and
+their pixels. Each image is a function of (seed, key) and of its size, and nothing is kept but
+the last few people. A biased world has walking people before low cameras for `train`, `query` and
+`gallery`, and any pose from any side for `query_diverse` and `gallery_diverse`; a wide world has
+only `train`: many people, each in one place, in any pose and from any side.
+"""
+
+import functools
+
+import numpy as np
+
+from posedive.body.poses import PoseSource, pose_source
+from posedive.datasets.embedded.cameras import Place, place
+from posedive.datasets.embedded.identities import identity
+from posedive.datasets.embedded.outfit import Outfit, dress
+from posedive.datasets.embedded.photograph import photograph
+from posedive.datasets.embedded.picture import draw_person
+from posedive.datasets.embedded.wardrobe import joint_transforms, load_wardrobe, skin
+from posedive.errors import DatasetError
+from posedive.records import Body, Camera, Fit, PersonImage
+from posedive.render.viewpoints import frame
+
+NUM_CAMERAS = 6
+NUM_PLACES_WIDE = 400
+SPLITS = ("train", "query", "gallery", "query_diverse", "gallery_diverse")
+DIVERSE_FIRST_SEQ = 50  # so that a key names one image of all splits
+TEST_SHARE = 0.6
+FRAMING_STRIDE = 3  # each third vertex is enough to frame a body
+
+
+class EmbeddedWorld:
+    """`identities` people of `train`, numbered from 1; 60% as many others, after them, of the test.
+
+    Picklable and cheap to make in each worker; `images` takes about 1 ms an image.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        identities: int = 100,
+        size: tuple[int, int] = (64, 128),
+        wide: bool = False,
+        images_per_identity: int = 8,
+    ):
+        self.seed, self.identities, self.wide = seed, identities, wide
+        self.size = (int(size[0]), int(size[1]))
+        self.images_per_identity = images_per_identity
+        self.skipped: list[tuple[str, str]] = []
+
+    def images(self, split: str) -> list[PersonImage]:
+        if split not in (SPLITS[:1] if self.wide else SPLITS):
+            raise DatasetError(f"embedded world: no split {split!r}; it has {', '.join(SPLITS)}")
+        pids = range(1, self.identities + 1)
+        if split != "train":
+            pids = range(pids.stop, pids.stop + max(round(TEST_SHARE * self.identities), 1))
+        return [image for pid in pids for image in self._of_identity(pid, split)]
+
+    def read(self, image: PersonImage) -> np.ndarray:
+        """(H, W, 3) uint8 at the world's own size."""
+        if image.fit is None:
+            raise DatasetError(f"embedded world: {image.key} has no fit; take it from images()")
+        return self.render(image.pid, image.camid, image.fit, self.size, _key_seed(image.key))
+
+    def render(
+        self, pid: int, camid: int, fit: Fit, size: tuple[int, int], seed: int
+    ) -> np.ndarray:
+        """What camera `camid` would see of `pid` under any fit: the place of their other images.
+
+        `seed` moves what chance moves: a step aside in the place, the camera's noise.
+        """
+        return self._draw(pid, camid, fit, size, seed)[0]
+
+    def foreground(
+        self, pid: int, camid: int, fit: Fit, size: tuple[int, int], seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """render's image, and (H, W) bool: the pixels that are mostly person, clothes and bags."""
+        image, coverage = self._draw(pid, camid, fit, size, seed)
+        return image, coverage > 0.5
+
+    def place(self, camid: int) -> Place:
+        return _place(self.seed, camid, self.wide)
+
+    def _draw(self, pid, camid, fit, size, seed):
+        rng = np.random.default_rng((self.seed, 0x9C, pid, camid, seed & 0x7FFFFFFF))
+        where = self.place(camid)
+        # People of one tracklet stand about one spot of the place.
+        tracklet = np.random.default_rng((self.seed, 0x57A, pid, camid))
+        stand = tracklet.uniform(-1.2, 1.2, 2) * (1.0, 0.5) + rng.uniform(-0.25, 0.25, 2)
+        outfit = _outfit(self.seed, pid, self.wide)
+        radiance, coverage = draw_person(outfit, load_wardrobe().parents, fit, where, stand, size)
+        return photograph(radiance, where, rng), coverage
+
+    def _of_identity(self, pid: int, split: str) -> list[PersonImage]:
+        diverse = self.wide or split.endswith("_diverse")
+        rng = np.random.default_rng((self.seed, 0x5E9, int(self.wide), pid, int(diverse)))
+        betas = identity(self.seed, pid, self.wide).betas
+        if self.wide:
+            cameras = [1 + int(rng.integers(NUM_PLACES_WIDE))]
+            counts = [self.images_per_identity]
+        else:
+            num = int(rng.integers(3, NUM_CAMERAS + 1))
+            cameras = sorted(1 + rng.choice(NUM_CAMERAS, num, replace=False))
+            counts = [self.images_per_identity // num] * num
+            for k in range(self.images_per_identity % num):
+                counts[k] += 1
+        source = _poses(
+            "embedded" if self.wide else "embedded-external" if diverse else "embedded-walking"
+        )
+        images = []
+        for camid, count in zip(cameras, counts, strict=True):
+            where = self.place(int(camid))
+            heading = _heading(rng)
+            for seq in range(max(count, 2)):
+                name = split
+                if split != "train":
+                    # The first of each camera asks, the others are searched, as Market's are.
+                    name = ("query" if seq == 0 else "gallery") + ("_diverse" if diverse else "")
+                if diverse:
+                    azimuth, elevation = rng.uniform(0, 360), rng.uniform(0, 45)
+                else:
+                    azimuth = (heading + rng.normal(0, 8)) % 360
+                    elevation = max(where.elevation_deg + rng.normal(0, 0.8), 0.0)
+                pose = source[int(rng.integers(len(source)))]
+                body = Body(betas, pose.body_pose, pose.global_orient)
+                fit = Fit(body, _framed(body, azimuth, elevation, where.focal, self.size, rng))
+                if name == split:
+                    number = seq + (DIVERSE_FIRST_SEQ if diverse and not self.wide else 0)
+                    key = f"{pid:04d}_c{camid}s1_{camid:06d}_{number:02d}"
+                    images.append(PersonImage(key, pid, int(camid), split, fit))
+        return images
+
+
+def _heading(rng: np.random.Generator) -> float:
+    """Degrees of azimuth: people come towards a camera or leave it; a few cross before it."""
+    if rng.random() < 0.12:
+        return float(rng.uniform(0, 360))
+    return float(rng.choice([0.0, 180.0]) + np.clip(rng.normal(0, 14), -25, 25))
+
+
+def _framed(body, azimuth, elevation, focal, size, rng: np.random.Generator) -> Camera:
+    """frame()'s camera with a detector's sloppiness: margins differ, boxes are a little off."""
+    wardrobe = load_wardrobe()
+    joints = wardrobe.joints(body.betas)
+    rows = slice(0, wardrobe.pieces["body"][0].stop, FRAMING_STRIDE)
+    shape = wardrobe.shapedirs.reshape(-1, 3, 10)[rows] @ body.betas
+    transforms = joint_transforms(body, joints, wardrobe.parents)
+    vertices = skin(wardrobe.template[rows] + shape, wardrobe.weights[rows], transforms)
+    camera = frame(
+        vertices, azimuth, elevation, focal, size, margin=float(rng.uniform(0.035, 0.10))
+    )
+    shift = rng.uniform(-0.02, 0.02, 2) * (size[0] / size[1], 1.0) * camera.translation[2] / focal
+    return Camera(camera.rotation, camera.translation + np.array([*shift, 0.0]), camera.focal)
+
+
+def _key_seed(key: str) -> int:
+    seed = 0
+    for letter in key.encode():
+        seed = (seed * 131 + letter) & 0x7FFFFFFF
+    return seed
+
+
+@functools.lru_cache(maxsize=64)
+def _outfit(seed: int, pid: int, wide: bool) -> Outfit:
+    return dress(identity(seed, pid, wide), load_wardrobe(), pid * 17 + seed)
+
+
+@functools.lru_cache(maxsize=512)
+def _place(seed: int, camid: int, wide: bool) -> Place:
+    return place(seed, camid + (100_000 if wide else 0))
+
+
+@functools.lru_cache(maxsize=4)
+def _poses(name: str) -> PoseSource:
+    return pose_source(name)

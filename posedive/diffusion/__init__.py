@@ -1,0 +1,1 @@
+"""The generator: reference attention, pose guiders, codec, schedule, sampling, training, weights."""

@@ -1,0 +1,27 @@
+"""What this machine does best, and clear words when it can't do what was asked for."""
+
+import importlib.util
+
+import torch
+
+from posedive.errors import SpecError
+
+
+def choose_backend(asked: str, device: str) -> str:
+    """Attention backend by diffusers' name. xformers runs on CUDA only."""
+    has_xformers = device == "cuda" and importlib.util.find_spec("xformers") is not None
+    if asked == "xformers" and not has_xformers:
+        raise SpecError(
+            "generator.attention: xformers needs a CUDA device and the package (pip install "
+            f"'posedive[gpu]'); this worker has {device}; use auto or native"
+        )
+    return "xformers" if asked != "native" and has_xformers else "native"
+
+
+def choose_dtype(asked: str, device: str) -> torch.dtype:
+    """auto: fp16 on CUDA, fp32 on the CPU."""
+    if asked == "auto":
+        return torch.float16 if device == "cuda" else torch.float32
+    if asked == "fp16" and device == "cpu":
+        raise SpecError("generator.precision: fp16 needs CUDA; use auto, fp32 or bf16 on a CPU")
+    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[asked]

@@ -1,0 +1,60 @@
+"""Training loss: noise a picture's latents at a random timestep, predict, compare.
+
+All latents are (batch, channels, h, w), whitened; timesteps (batch,) int.
+"""
+
+import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from torch import Tensor
+from torch.nn import functional
+
+
+def add_noise(scheduler: DDIMScheduler, x_0: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    """x_t = sqrt(alpha_t) x_0 + sqrt(1 - alpha_t) eps (Ho et al. 2020, Eq. 4)."""
+    return scheduler.add_noise(x_0, noise, timesteps)  # type: ignore[arg-type]
+
+
+def offset_noise(noise: Tensor, offset: float, generator: torch.Generator) -> Tensor:
+    """Adds a shift shared by all cells of a channel, so that brightness is learnt at all."""
+    if not offset:
+        return noise
+    return noise + offset * torch.randn(*noise.shape[:2], 1, 1, generator=generator)
+
+
+def target_of(scheduler: DDIMScheduler, x_0: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    """What the network predicts: eps, or v = sqrt(alpha) eps - sqrt(1 - alpha) x_0."""
+    if scheduler.config["prediction_type"] == "epsilon":
+        return noise
+    return scheduler.get_velocity(x_0, noise, timesteps)  # type: ignore[arg-type]
+
+
+def min_snr_weights(scheduler: DDIMScheduler, timesteps: Tensor, gamma: float) -> Tensor:
+    """(batch,) weights min(SNR, gamma) / (SNR + 1) for v, / SNR for epsilon (Hang et al. 2023).
+
+    At zero terminal SNR the v weight is 0: the last timestep, where everything comes from the
+    conditions, would not be trained. Hence a floor of one hundredth of the largest weight.
+    """
+    alpha = scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
+    snr = alpha / (1 - alpha).clamp(min=1e-8)
+    capped = snr.clamp(max=gamma)
+    if scheduler.config["prediction_type"] == "epsilon":
+        return capped / snr.clamp(min=1e-8)
+    return (capped / (snr + 1)).clamp(min=0.01 * gamma / (gamma + 1))
+
+
+def denoising_loss(
+    prediction: Tensor,
+    target: Tensor,
+    foreground: Tensor,
+    foreground_weight: float,
+    weights: Tensor,
+) -> Tensor:
+    """Weighted mean squared error per sample, (batch,).
+
+    foreground: (batch, 1, h, w) share of each latent cell that the body covers. The person counts
+    `foreground_weight` times what the background does; the weights are normalised per image.
+    """
+    cells = 1 + (foreground_weight - 1) * foreground
+    cells = cells / cells.mean((1, 2, 3), keepdim=True)
+    error = functional.mse_loss(prediction.float(), target.float(), reduction="none")
+    return weights * (error * cells).mean((1, 2, 3))

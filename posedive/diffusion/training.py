@@ -1,0 +1,198 @@
+"""One training step of the generator, and all that must survive a kill.
+
+A batch is R references with K targets each (the reference branch runs once per reference):
+    reference (R, H, W, 3) uint8        maps (R, K, H, W, sum of condition channels) uint8
+    reference_latents (R, C, h, w)      target_latents, composite_latents (R, K, C, h, w)
+Everything random in a step follows from (seed, step, rank), so that a run that went on from a
+checkpoint sees what an uninterrupted one would have seen. VAE and, in pre-trained models, the
+image encoder are frozen.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+from torch.nn import functional
+
+from posedive.diffusion.attention import References
+from posedive.diffusion.config import CONDITION_CHANNELS
+from posedive.diffusion.generator import Generator
+from posedive.diffusion.loss import (
+    add_noise,
+    denoising_loss,
+    min_snr_weights,
+    offset_noise,
+    target_of,
+)
+from posedive.diffusion.sampler import to_tensor
+
+WARMUP_STEPS = 200
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; the names of `kind: train`. Dropout is drawn per sample, never per batch."""
+
+    learning_rate: float
+    schedule: str  # "constant" or "cosine"
+    weight_decay: float
+    steps: int
+    min_snr_gamma: float | None
+    noise_offset: float
+    condition_dropout: float
+    foreground_weight: float
+    ema_decay: float
+    seed: int
+    dtype: torch.dtype
+
+
+class DenoisingTask(nn.Module):
+    """batch -> loss per sample; a module, so that DDP and FSDP can wrap it whole."""
+
+    def __init__(self, generator: Generator, recipe: Recipe, train_image_encoder: bool):
+        super().__init__()
+        self.generator = generator
+        self.recipe = recipe
+        generator.requires_grad_(True)
+        generator.codec.requires_grad_(False)
+        generator.image_encoder.requires_grad_(train_image_encoder)
+
+    def forward(self, batch: Mapping[str, np.ndarray], rng: torch.Generator) -> Tensor:
+        generator, recipe = self.generator, self.recipe
+        like = next(generator.denoising_unet.parameters())
+        per_reference = batch["target_latents"].shape[1]
+
+        def flat(name: str) -> Tensor:
+            return rearrange(_float(batch[name], like), "r k ... -> (r k) ...")
+
+        target_latents, maps = flat("target_latents"), self._maps(batch["maps"], like)
+        n = len(target_latents)
+        with torch.autocast(like.device.type, recipe.dtype, enabled=recipe.dtype != torch.float32):
+            token = generator.image_encoder(to_tensor(batch["reference"], like))
+            keys_values = generator.read_references(_float(batch["reference_latents"], like), token)
+            start = None
+            if generator.uses_appearance:
+                keep = ~_chance(recipe.condition_dropout, n, rng).to(like.device)
+                maps["appearance"] = torch.where(
+                    keep[:, None, None, None], maps["appearance"], maps["appearance"].new_tensor(-1)
+                )
+                start = generator.start(flat("composite_latents"), maps["appearance"])
+                start = start.where(keep)
+            present = ~_chance(recipe.condition_dropout, n, rng).to(like.device)
+            references = References(
+                {
+                    layer: (_each(k, per_reference), _each(v, per_reference))
+                    for layer, (k, v) in keys_values.items()
+                },
+                present,
+            )
+            token = _each(token, per_reference) * present[:, None, None]
+            x_0 = generator.to_diffused(target_latents, start)
+            noise = torch.randn(x_0.shape, generator=rng)
+            noise = offset_noise(noise, recipe.noise_offset, rng).to(like.device)
+            t = torch.randint(0, len(generator.scheduler.alphas_cumprod), (n,), generator=rng)
+            t = t.to(like.device)
+            scheduler = generator.scheduler
+            x_t = add_noise(scheduler, x_0, noise, t)
+            guidance = generator.pose_guiders(maps)
+            out = generator.denoise(x_t, t, token, guidance, references, start)
+        weights = torch.ones(n, device=like.device)
+        if recipe.min_snr_gamma is not None:
+            weights = min_snr_weights(scheduler, t, recipe.min_snr_gamma)
+        target = target_of(scheduler, x_0, noise, t)
+        foreground = self._foreground(batch["maps"], like)
+        return denoising_loss(out, target, foreground, recipe.foreground_weight, weights)
+
+    def _maps(self, maps: np.ndarray, like: Tensor) -> dict[str, Tensor]:
+        tensor = to_tensor(rearrange(maps, "r k h w c -> (r k) h w c"), like)
+        conditions = self.generator.config.conditions
+        parts = tensor.split([CONDITION_CHANNELS[c] for c in conditions], 1)
+        return dict(zip(conditions, parts, strict=True))
+
+    def _foreground(self, maps: np.ndarray, like: Tensor) -> Tensor:
+        """Share of each latent cell near the body, (n, 1, h, w): clothes and hair stand off it."""
+        drawn = rearrange(maps, "r k h w c -> (r k) h w c").max(-1) > 0
+        body = torch.from_numpy(drawn[:, None]).to(like.device, like.dtype)
+        cells = functional.avg_pool2d(body, self.generator.config.downscale)
+        return functional.max_pool2d(cells, 3, stride=1, padding=1)
+
+
+class Trainer:
+    """Optimizer, averaged weights and step counter around a DenoisingTask."""
+
+    def __init__(self, task: DenoisingTask, wrapped: nn.Module, recipe: Recipe):
+        """`wrapped`: the task itself, or what DDP or FSDP made of it."""
+        self.task, self.wrapped, self.recipe = task, wrapped, recipe
+        self.parameters = [p for p in task.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self.average = [p.detach().clone() for p in self.parameters]
+        self.step = 0
+
+    def train_step(self, batch: Mapping[str, np.ndarray], rank: int) -> float:
+        """One update; returns the mean loss. A loss that is not finite changes nothing."""
+        recipe = self.recipe
+        rng = torch.Generator().manual_seed(hash((recipe.seed, self.step, rank)) % 2**63)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.wrapped(batch, rng).mean()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        # every rank sees the same norm, hence takes the same branch
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        self.step += 1
+        decay = min(recipe.ema_decay, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+        return float(loss.detach())
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values only: loads with weights_only."""
+        return {
+            "step": self.step,
+            "weights": self.task.generator.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.step = state["step"]
+        self.task.generator.load_state_dict(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for mine, theirs in zip(self.average, state["average"], strict=True):
+            mine.copy_(theirs)
+
+    def swap_average(self) -> None:
+        """Exchanges the weights with their average; call twice to come back."""
+        with torch.no_grad():
+            for p, average in zip(self.parameters, self.average, strict=True):
+                kept = p.detach().clone()
+                p.copy_(average)
+                average.copy_(kept)
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    warm = min(1.0, (step + 1) / WARMUP_STEPS)
+    if recipe.schedule == "constant":
+        return recipe.learning_rate * warm
+    done = min(1.0, step / recipe.steps)
+    return recipe.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def _float(array: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(like.device, like.dtype)
+
+
+def _each(x: Tensor, times: int) -> Tensor:
+    return repeat(x, "r ... -> (r k) ...", k=times)
+
+
+def _chance(share: float, n: int, rng: torch.Generator) -> Tensor:
+    return torch.rand(n, generator=rng) < share

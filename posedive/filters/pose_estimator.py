@@ -1,0 +1,171 @@
+"""The pose estimator: pictures of one person each -> COCO-17 keypoints with confidence.
+
+transformers' VitPoseForPoseEstimation, whether embedded, a folder, or a published checkpoint by
+its hub name; weights are safetensors only, since a pickle could run code. Preprocessing follows
+the checkpoint's own preprocessor_config.json: size, mean, std, and `do_affine_transform`, which
+means the published crop: the person's box (here the whole picture) widened by 1.25, black beyond
+the picture. Evaluation is deterministic and a picture's result does not depend on its batch.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.nn import functional
+from transformers import VitPoseForPoseEstimation
+from transformers.image_processing_base import ImageProcessingMixin
+
+from posedive.errors import WeightsError
+from posedive.filters import ESTIMATORS
+from posedive.filters.heatmaps import decode
+
+COCO_JOINTS = 17
+# Pictures at a time, so that memory is bounded whatever the caller's batch.
+BATCH = 32
+PUBLISHED_PADDING = 1.25
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """size (width, height) of the network's input; padding widens the picture about its centre."""
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    rescale: float
+    padding: float
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Preprocess":
+        """`config` is the parsed preprocessor_config.json."""
+        return cls(
+            size=(config["size"]["width"], config["size"]["height"]),
+            mean=tuple(config["image_mean"]),
+            std=tuple(config["image_std"]),
+            rescale=config.get("rescale_factor", 1 / 255),
+            padding=PUBLISHED_PADDING if config.get("do_affine_transform", True) else 1.0,
+        )
+
+    def margins(self, width: int, height: int) -> tuple[int, int]:
+        """Pixels added left and right, and above and below, to reach the input's aspect ratio."""
+        aspect = self.size[0] / self.size[1]
+        crop_width = max(width, height * aspect) * self.padding
+        crop_height = max(height, width / aspect) * self.padding
+        return round((crop_width - width) / 2), round((crop_height - height) / 2)
+
+    def __call__(self, images: Float[Tensor, "batch 3 height width"]) -> Tensor:
+        """Pictures with values 0..255 -> the network's input (batch 3 input_height input_width)."""
+        across, down = self.margins(images.shape[3], images.shape[2])
+        images = functional.pad(images, (across, across, down, down))
+        width, height = self.size
+        if images.shape[2:] != (height, width):
+            images = functional.interpolate(
+                images, size=(height, width), mode="bilinear", antialias=True
+            )
+        mean = torch.tensor(self.mean, device=images.device)[:, None, None]
+        std = torch.tensor(self.std, device=images.device)[:, None, None]
+        return (images * self.rescale - mean) / std
+
+    def to_picture(
+        self, points: Float[np.ndarray, "batch joints 2"], width: int, height: int
+    ) -> np.ndarray:
+        """Pixels of the network's input -> pixels of the picture that was given."""
+        across, down = self.margins(width, height)
+        crop = np.array([width + 2 * across, height + 2 * down])
+        return points * crop / np.array(self.size) - np.array([across, down])
+
+
+class PoseEstimator:
+    """Keeps the weights, `name` and `digest` (sha256 of weights and preprocessing)."""
+
+    def __init__(self, name: str, model: VitPoseForPoseEstimation, preprocess: Preprocess):
+        self.name = name
+        self.model = model.float().eval().requires_grad_(False)
+        self.preprocess = preprocess
+        self.digest = _digest(model, preprocess)
+
+    @classmethod
+    def load(cls, name: str, device: str = "cpu") -> "PoseEstimator":
+        """`name`: "embedded", a folder, or a hub repository. Raises WeightsError."""
+        source = _locate(name)
+        try:
+            config, _ = ImageProcessingMixin.get_image_processor_dict(source)
+            preprocess = Preprocess.from_config(config)
+            loaded: Any = VitPoseForPoseEstimation.from_pretrained(
+                source, output_loading_info=True, use_safetensors=True
+            )
+            model, loading = loaded
+        # What transformers raises for a folder or repository that is not there, not its kind, cut
+        # short, or of other sizes; the original says which.
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            raise WeightsError(
+                f"pose estimator {name!r}: expected {sorted(ESTIMATORS)}, a folder with"
+                " config.json, preprocessor_config.json and model.safetensors, or a hub"
+                f" repository of VitPose; got {type(error).__name__}: {error}"
+            ) from error
+        absent = sorted(loading["missing_keys"]) + sorted(map(str, loading["mismatched_keys"]))
+        if absent:
+            raise WeightsError(
+                f"pose estimator {name!r}: {len(absent)} tensors of its config.json are missing or"
+                f" of another size, the first {absent[0]}; are the weights another model's?"
+            )
+        if model.config.num_labels != COCO_JOINTS:
+            raise WeightsError(
+                f"pose estimator {name!r}: expected COCO's {COCO_JOINTS} keypoints,"
+                f" got {model.config.num_labels}"
+            )
+        return cls(name, model.to(device), preprocess)
+
+    @torch.inference_mode()
+    def heatmaps(self, pixels: Float[Tensor, "batch 3 height width"]) -> Tensor:
+        """The raw heatmaps of preprocessed pictures."""
+        # ViTPose+ chooses an expert by data set; 0 is COCO.
+        backbone: Any = self.model.config.backbone_config
+        index = torch.zeros(len(pixels), dtype=torch.long, device=pixels.device)
+        return self.model(
+            pixels, dataset_index=index if backbone.num_experts > 1 else None
+        ).heatmaps
+
+    def __call__(
+        self, images: UInt8[np.ndarray, "batch height width 3"]
+    ) -> Float[np.ndarray, "batch joints 3"]:
+        """x px, y px (centres at half-integers) in the given pictures, and confidence in [0, 1]."""
+        height, width = images.shape[1:3]
+        found = [np.zeros((0, COCO_JOINTS, 3), np.float32)]
+        for start in range(0, len(images), BATCH):
+            batch = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH]))
+            batch = batch.to(self.model.device).permute(0, 3, 1, 2).float()
+            heatmaps = self.heatmaps(self.preprocess(batch)).cpu().numpy()
+            keypoints = decode(heatmaps, self.preprocess.size)
+            keypoints[..., :2] = self.preprocess.to_picture(keypoints[..., :2], width, height)
+            found.append(keypoints)
+        return np.concatenate(found)
+
+
+def _locate(name: str) -> str:
+    """A folder's path or a hub repository's name, told apart before anything is downloaded."""
+    path = ESTIMATORS.get(name, Path(name).expanduser())
+    if path.is_dir():
+        return str(path)
+    is_repository = name.count("/") == 1 and name[0] not in "/.~"
+    if name in ESTIMATORS or not is_repository:
+        raise WeightsError(
+            f"pose estimator {name!r}: no such folder; expected {sorted(ESTIMATORS)}, a folder, or"
+            " a hub repository such as usyd-community/vitpose-base-simple"
+        )
+    return name
+
+
+def _digest(model: VitPoseForPoseEstimation, preprocess: Preprocess) -> str:
+    digest = hashlib.sha256(json.dumps(vars(preprocess), sort_keys=True).encode())
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()

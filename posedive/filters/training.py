@@ -1,0 +1,288 @@
+"""Training of the embedded pose estimator: rendered people with exact joints -> a checkpoint.
+
+In: a world of images with fits (the embedded world, wide). They are drawn once into examples.npz,
+augmented anew at each step. Out: output_dir/pose_estimator, a folder that PoseEstimator.load
+reads; state.pt beside it, from which the same call goes on after a kill. Step s of a run draws its
+batch from (seed, s), so a resumed run is the run.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import VitPoseConfig, VitPoseForPoseEstimation
+
+from posedive.body.smpl import load_body, pose_body
+from posedive.filters.augment import Example, augment
+from posedive.filters.heatmaps import gaussian_heatmaps
+from posedive.filters.pose_estimator import PoseEstimator, Preprocess
+from posedive.records import PersonImage
+from posedive.render.maps import render_maps
+
+log = logging.getLogger(__name__)
+
+INPUT_SIZE = (64, 128)
+HEATMAP_SIZE = (16, 32)
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+STATE_EVERY_STEPS = 200
+POSED_AT_ONCE = 32
+WEIGHT_DECAY = 0.05
+EMA_DECAY = 0.998
+# Of the cross-entropy's softmax: a peak of 1 is that many nats above an empty cell.
+SHARPNESS = 10.0
+
+
+class World(Protocol):
+    """What is needed of a dataset: images whose fits are exact, and their pixels."""
+
+    def images(self, split: str) -> Sequence[PersonImage]: ...
+
+    def read(self, image: PersonImage) -> np.ndarray: ...
+
+
+class Examples:
+    """images (N, 128, 64, 3) uint8, masks (N, 128, 64) bool, joints (N, 17, 3) float32."""
+
+    def __init__(self, images: np.ndarray, masks: np.ndarray, joints: np.ndarray):
+        self.images, self.masks, self.joints = images, masks, joints
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Example:
+        return Example(self.images[index], self.masks[index], self.joints[index])
+
+
+def tiny_config() -> VitPoseConfig:
+    """1.25 million parameters: 16 x 8 tokens of 8 x 8 pixels, simple decoder to 32 x 16 cells."""
+    backbone = {
+        "model_type": "vitpose_backbone",
+        "image_size": [INPUT_SIZE[1], INPUT_SIZE[0]],
+        "patch_size": [8, 8],
+        "hidden_size": 128,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 4,
+        "out_indices": [6],
+    }
+    return VitPoseConfig.from_dict(
+        {"backbone_config": backbone, "num_labels": 17, "scale_factor": 2}
+    )
+
+
+def draw_examples(
+    world: World, split: str, num_images: int, seed: int, cache: Path | None = None
+) -> Examples:
+    """That many images of a split with exact joints; read back from `cache` when it exists."""
+    if cache is not None and cache.exists():
+        with np.load(cache) as stored:
+            return Examples(stored["images"], stored["masks"], stored["joints"])
+    model = load_body("embedded")
+    images = list(world.images(split))
+    # In the set's order: a world keeps the last few people it dressed.
+    order = np.sort(np.random.default_rng(seed).permutation(len(images))[:num_images])
+    chosen = [images[index] for index in order]
+    width, height = INPUT_SIZE
+    pictures = np.zeros((len(chosen), height, width, 3), np.uint8)
+    masks = np.zeros((len(chosen), height, width), bool)
+    joints = np.zeros((len(chosen), 17, 3), np.float32)
+    for start in range(0, len(chosen), POSED_AT_ONCE):
+        batch = chosen[start : start + POSED_AT_ONCE]
+        fits = [image.fit for image in batch if image.fit is not None]
+        assert len(fits) == len(batch), "training needs images with fits"
+        posed = zip(*pose_body(model, [fit.body for fit in fits]), strict=True)
+        for row, (image, fit, body) in enumerate(zip(batch, fits, posed, strict=True), start):
+            pictures[row] = world.read(image)
+            maps = render_maps(model, fit, INPUT_SIZE, body)
+            masks[row], joints[row] = maps.mask, maps.keypoints
+        if start % (16 * POSED_AT_ONCE) == 0:
+            log.info("drawn images=%d of=%d", start + len(batch), len(chosen))
+    if cache is not None:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        part = cache.with_suffix(".part.npz")
+        np.savez(part, images=pictures, masks=masks, joints=joints)
+        part.replace(cache)
+    return Examples(pictures, masks, joints)
+
+
+def train_pose_estimator(
+    world: World,
+    output_dir: str | Path,
+    steps: int = 3000,
+    seed: int = 0,
+    num_images: int = 7000,
+    batch_size: int = 32,
+    learning_rate: float = 1e-3,
+    initial: str | None = None,
+) -> Path:
+    """Train, or go on where a killed run stopped; returns the checkpoint's folder.
+
+    initial: a checkpoint to start from instead of random weights (fine-tuning).
+    """
+    output_dir = Path(output_dir)
+    examples = draw_examples(world, "train", num_images, seed, output_dir / "examples.npz")
+    return train_on(examples, output_dir, steps, seed, batch_size, learning_rate, initial)
+
+
+def train_on(
+    examples: Examples,
+    output_dir: Path,
+    steps: int,
+    seed: int,
+    batch_size: int = 32,
+    learning_rate: float = 1e-3,
+    initial: str | None = None,
+) -> Path:
+    """As train_pose_estimator, on examples already drawn."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    folder, state_path = output_dir / "pose_estimator", output_dir / "state.pt"
+    torch.manual_seed(seed)
+    # Eager attention: on CPU, SDPA's bf16 backward takes longer than all else together.
+    model = VitPoseForPoseEstimation._from_config(tiny_config(), attn_implementation="eager")
+    initialise(model)
+    if initial is not None:
+        model.load_state_dict(PoseEstimator.load(initial).model.state_dict())
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    plain = [p for p in model.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}],
+        lr=learning_rate,
+    )
+    average = {key: value.clone() for key, value in model.state_dict().items()}
+    first, preprocess = 0, own_preprocess()
+    if state_path.exists():
+        state = torch.load(state_path, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        average, first = state["average"], state["step"]
+        log.info("resumed step=%d", first)
+    model.train()
+    started, running = time.monotonic(), 0.0
+    for step in range(first, steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * schedule(step, steps)
+        images, targets = draw_batch(examples, batch_size, seed, step)
+        loss = heatmap_loss(model, preprocess(images), targets, localising(step, steps))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        _follow(average, model, min(EMA_DECAY, (step + 1) / (step + 10)))
+        running = loss.item() if step == first else 0.98 * running + 0.02 * loss.item()
+        if (step + 1) % 50 == 0:
+            pace = (step + 1 - first) * batch_size / (time.monotonic() - started)
+            log.info("step=%d of=%d loss=%.3f images_per_s=%.0f", step + 1, steps, running, pace)
+        if (step + 1) % STATE_EVERY_STEPS == 0 or step + 1 == steps:
+            state = {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "average": average,
+                "step": step + 1,
+            }
+            torch.save(state, state_path.with_suffix(".part"))
+            os.replace(state_path.with_suffix(".part"), state_path)
+    model.load_state_dict(average)
+    save(model, folder)
+    return folder
+
+
+def own_preprocess() -> Preprocess:
+    return Preprocess(size=INPUT_SIZE, mean=MEAN, std=STD, rescale=1 / 255, padding=1.0)
+
+
+def schedule(step: int, steps: int) -> float:
+    """Linear warm-up over a twentieth, then half a cosine to a hundredth."""
+    warm = max(steps // 20, 1)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * (step - warm) / max(steps - warm, 1))))
+
+
+def draw_batch(examples: Examples, batch_size: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
+    """Pictures (B, 3, 128, 64) with values 0..255 and their target heatmaps."""
+    rng = np.random.default_rng((seed, step))
+    rows = rng.integers(0, len(examples), (batch_size, 2))
+    drawn = [augment(examples[one], examples[two], rng) for one, two in rows.tolist()]
+    images = np.stack([example.image for example in drawn])
+    joints = np.stack([example.joints for example in drawn])
+    targets = gaussian_heatmaps(joints[..., :2], joints[..., 2] > 0, INPUT_SIZE, HEATMAP_SIZE)
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float(), torch.from_numpy(targets)
+
+
+def heatmap_loss(
+    model: VitPoseForPoseEstimation, pixels: Tensor, targets: Tensor, localising_weight: float = 0.0
+) -> Tensor:
+    """Mean squared error, in thousandths: its minimum is calibrated, a weighted one's would not be.
+
+    Alone it rests long on empty heatmaps, which are nearly right; so early on, `localising_weight`
+    of the cross-entropy between the heatmap as a distribution over cells and its target.
+    """
+    mixed = torch.autocast("cpu", torch.bfloat16) if pixels.device.type == "cpu" else nullcontext()
+    with mixed:
+        heatmaps = model(pixels).heatmaps
+    heatmaps = heatmaps.float()
+    loss = 1000 * functional.mse_loss(heatmaps, targets)
+    if localising_weight > 0:
+        flat, wanted = heatmaps.flatten(2), targets.flatten(2)
+        mass = wanted.sum(-1)
+        cells = -(wanted * (SHARPNESS * flat).log_softmax(-1)).sum(-1) / mass.clamp(min=1)
+        loss = loss + localising_weight * cells[mass > 1].mean()
+    return loss
+
+
+def localising(step: int, steps: int) -> float:
+    """Weight of the cross-entropy: from 1 to 0 over the first half."""
+    return max(0.0, 1 - 2 * step / steps)
+
+
+@torch.no_grad()
+def initialise(model: VitPoseForPoseEstimation) -> None:
+    """What a small transformer learns from: Xavier weights, sines for positions, empty maps."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+    embeddings = model.backbone.embeddings
+    nn.init.xavier_uniform_(embeddings.patch_embeddings.projection.weight.flatten(1))
+    rows, columns = (n // 8 for n in (INPUT_SIZE[1], INPUT_SIZE[0]))
+    quarter = embeddings.position_embeddings.shape[-1] // 4
+    frequencies = 32.0 ** (-torch.arange(quarter) / quarter)
+    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = [axis.flatten()[:, None] * frequencies for axis in (x, y)]
+    waves = torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1)
+    embeddings.position_embeddings.zero_()
+    embeddings.position_embeddings[0, 1:] = 0.5 * waves
+    nn.init.normal_(model.head.conv.weight, std=1e-3)
+
+
+def save(model: VitPoseForPoseEstimation, folder: Path) -> None:
+    """config.json, preprocessor_config.json, model.safetensors in half precision."""
+    # A copy: the caller's model stays in full precision.
+    half = VitPoseForPoseEstimation._from_config(model.config)
+    half.load_state_dict(model.state_dict())
+    half.half().save_pretrained(folder)
+    preprocessor: dict[str, Any] = {
+        "image_processor_type": "VitPoseImageProcessor",
+        "do_affine_transform": False,
+        "do_normalize": True,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "image_mean": list(MEAN),
+        "image_std": list(STD),
+        "size": {"width": INPUT_SIZE[0], "height": INPUT_SIZE[1]},
+    }
+    text = json.dumps(preprocessor, indent=2) + "\n"
+    (folder / "preprocessor_config.json").write_text(text)
+
+
+@torch.no_grad()
+def _follow(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
+    for key, value in model.state_dict().items():
+        average[key].lerp_(value, 1 - decay)

@@ -1,0 +1,132 @@
+"""Makes the examples that training reads: a Ray Data job, resumable block by block.
+
+identities, shuffled, in groups          (driver)
+  -> images read, conditions drawn       (actors, one CPU each)
+  -> VAE latents, once                   (the same actors)
+  -> block-00012.npz, put if absent      (the same actors)
+"""
+
+import numpy as np
+import ray
+import torch
+from ray.data import ActorPoolStrategy
+
+from posedive.body.smpl import load_body
+from posedive.datasets import training_pairs
+from posedive.diffusion.sampler import to_tensor
+from posedive.diffusion.weights import load_generator
+from posedive.jobs.blocks import existing_blocks, write_block
+from posedive.jobs.sources import open_spec_dataset
+from posedive.records import Body, Camera, Fit, PersonImage
+from posedive.render.conditions import draw_conditions, read_reference
+from posedive.spec.train import Train
+
+IDENTITIES_PER_BLOCK = 16
+IMAGES_PER_BLOCK = 256
+
+
+def make_blocks(spec: Train, uri: str) -> list[int]:
+    """All blocks of the job at `uri`, made where they are not there yet; their indices."""
+    groups = _groups(spec)
+    missing = sorted(set(range(len(groups))) - existing_blocks(uri))
+    if missing:
+        rows = [{"index": i, "pids": groups[i]} for i in missing]
+        actors = max(1, min(len(rows), int(ray.cluster_resources().get("CPU", 1))))
+        made = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            _Maker,
+            fn_constructor_args=(spec.model_dump_json(exclude_unset=True), uri),
+            batch_size=1,
+            compute=ActorPoolStrategy(size=actors),
+            num_cpus=1,
+        )
+        for _ in made.iter_batches(batch_size=1):
+            pass
+    return list(range(len(groups)))
+
+
+def _groups(spec: Train) -> list[list[int]]:
+    dataset = open_spec_dataset(spec.dataset, spec.size)
+    images = [image for image in dataset.images(spec.dataset.split) if image.pid > 0]
+    pids = sorted({image.pid for image in images})
+    np.random.default_rng((spec.seed, 3)).shuffle(pids)
+    per_block = IDENTITIES_PER_BLOCK
+    if spec.what == "vae":
+        per_block = max(1, IMAGES_PER_BLOCK * len(pids) // len(images))
+    groups = [pids[i : i + per_block] for i in range(0, len(pids), per_block)]
+    return [g for g in groups if len(g) == per_block] or groups
+
+
+class _Maker:
+    def __init__(self, spec_json: str, uri: str):
+        torch.set_num_threads(1)
+        self.spec = spec = Train.model_validate_json(spec_json)
+        self.uri = uri
+        self.dataset = open_spec_dataset(spec.dataset, spec.size)
+        self.by_pid: dict[int, list[PersonImage]] = {}
+        for image in self.dataset.images(spec.dataset.split):
+            self.by_pid.setdefault(image.pid, []).append(image)
+        if spec.what == "generator":
+            self.body = load_body(spec.body)
+            self.codec = load_generator(spec.initial or "embedded").codec
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        index, pids = int(batch["index"][0]), [int(p) for p in batch["pids"][0]]
+        make = self._pairs if self.spec.what == "generator" else self._images
+        write_block(self.uri, index, make(index, pids))
+        return {"index": batch["index"]}
+
+    def _images(self, index: int, pids: list[int]) -> dict[str, np.ndarray]:
+        images = [self.dataset.read(image) for pid in pids for image in self.by_pid[pid]]
+        return {"images": np.stack(images)}
+
+    def _pairs(self, index: int, pids: list[int]) -> dict[str, np.ndarray]:
+        spec = self.spec
+        rng = np.random.default_rng((spec.seed, 4, index))
+        examples = []
+        for pid in pids:
+            images = [image for image in self.by_pid[pid] if image.fit is not None]
+            pixels = {image.key: self.dataset.read(image) for image in images}
+            for reference, targets in training_pairs(
+                images,
+                rng,
+                references=spec.references_per_identity,
+                targets=spec.targets_per_reference,
+                same_camera_ratio=spec.same_camera_ratio,
+            ):
+                examples.append(self._example(reference, targets, pixels, rng))
+        return {name: np.stack([e[name] for e in examples]) for name in examples[0]}
+
+    def _example(self, reference, targets, pixels, rng) -> dict[str, np.ndarray]:
+        spec, conditions = self.spec, self.spec.conditions
+        rgb = pixels[reference.key]
+        # Real fits are estimates: half of the references are read through a shaken one.
+        fit = reference.fit if rng.random() < 0.5 else shaken(reference.fit, spec.fit_jitter, rng)
+        colours = read_reference(self.body, rgb, fit)
+        drawn = [draw_conditions(self.body, t.fit, spec.size, colours) for t in targets]
+        return {
+            "reference": rgb,
+            "reference_latents": self._latents(rgb[None])[0],
+            "target_latents": self._latents(np.stack([pixels[t.key] for t in targets])),
+            "composite_latents": self._latents(np.stack([d.composite for d in drawn])),
+            "maps": np.stack([np.dstack([d.maps[c] for c in conditions]) for d in drawn]),
+        }
+
+    @torch.inference_mode()
+    def _latents(self, images: np.ndarray) -> np.ndarray:
+        like = next(self.codec.parameters())
+        return self.codec.encode(to_tensor(images, like)).numpy().astype(np.float16)
+
+
+def shaken(fit: Fit, angle_rad: float, rng: np.random.Generator) -> Fit:
+    """The fit as an estimator might have given it: joints off by `angle_rad`, the body's place by
+    half as much of its height, betas by a tenth of a deviation per 0.02 rad."""
+    if not angle_rad:
+        return fit
+    body, camera = fit.body, fit.camera
+    noisy = Body(
+        betas=(body.betas + rng.normal(0, 5 * angle_rad, body.betas.shape)).astype(np.float32),
+        body_pose=(body.body_pose + rng.normal(0, angle_rad, 69)).astype(np.float32),
+        global_orient=(body.global_orient + rng.normal(0, angle_rad / 2, 3)).astype(np.float32),
+    )
+    shift = rng.normal(0, angle_rad / 4, 3) * (1, 1, 2)
+    return Fit(noisy, Camera(camera.rotation, camera.translation + shift, camera.focal))

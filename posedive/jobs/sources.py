@@ -1,0 +1,43 @@
+"""The parts that a spec names, opened: dataset, poses, viewpoints. For drivers and workers alike."""
+
+import numpy as np
+
+from posedive.datasets import Dataset, open_dataset
+from posedive.errors import DatasetError
+from posedive.records import PersonImage
+from posedive.render.viewpoints import NEAR_ORTHOGRAPHIC, PERSPECTIVE
+from posedive.spec.parts import Dataset as DatasetSpec
+from posedive.spec.parts import Viewpoints
+
+FOCALS = {"perspective": PERSPECTIVE, "near_orthographic": NEAR_ORTHOGRAPHIC}
+
+
+def open_spec_dataset(spec: DatasetSpec, size: tuple[int, int]) -> Dataset:
+    """Raises DatasetError when the root is missing or is not what it is said to be."""
+    if spec.name == "embedded":
+        # A wide world is as large as it is asked to be; the biased one has its people and splits.
+        count = {"identities": spec.identities} if spec.wide and spec.identities else {}
+        return open_dataset("embedded", seed=spec.seed, wide=spec.wide, size=size, **count)
+    return open_dataset(spec.name, root=spec.root, fits=spec.fits)
+
+
+def people_of(spec: DatasetSpec, dataset: Dataset) -> list[PersonImage]:
+    """The split's images of its first `identities` pids as shuffled by the seed; no junk (pid -1),
+    no distractors (pid 0)."""
+    images = [image for image in dataset.images(spec.split) if image.pid > 0]
+    pids = sorted({image.pid for image in images})
+    if spec.identities is None:
+        return images
+    if spec.identities > len(pids):
+        raise DatasetError(
+            f"dataset.identities: expected at most the {len(pids)} pids of split {spec.split!r}, "
+            f"got {spec.identities}"
+        )
+    order = np.random.default_rng((spec.seed, 0x1D)).permutation(len(pids))
+    chosen = {pids[i] for i in order[: spec.identities]}
+    return [image for image in images if image.pid in chosen]
+
+
+def focal_of(spec: Viewpoints) -> float:
+    """In image heights."""
+    return FOCALS[spec.focal] if isinstance(spec.focal, str) else spec.focal

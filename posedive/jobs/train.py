@@ -1,0 +1,99 @@
+"""`posedive train`: a spec of kind train -> weights at its output, under Ray Train.
+
+    make_blocks      Ray Data: images read, conditions drawn, VAE latents, kept as blocks
+      -> train       Ray Train: workers read blocks by step, report checkpoints every few minutes
+      -> publish     the averaged weights of the last checkpoint, at the output's `weights/`
+Running again goes on from the last checkpoint.
+"""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from ray.train import (
+    CheckpointConfig,
+    FailureConfig,
+    RunConfig,
+    ScalingConfig,
+)
+from ray.train.torch import TorchTrainer
+
+from posedive.errors import RunError
+from posedive.jobs.make_blocks import make_blocks
+from posedive.jobs.session import start_ray
+from posedive.jobs.training_loops import LOOPS
+from posedive.spec.train import Train
+from posedive.storage import open_store
+
+log = logging.getLogger(__name__)
+WEIGHTS = "weights"
+
+
+def run(spec: Train) -> dict[str, Any]:
+    """Trains; returns {"output", "weights", "seconds", "loss", "validation_loss", "step"}."""
+    begun = time.monotonic()
+    open_store(spec.output).probe_conditional_put()
+    start_ray()
+    blocks_uri = f"{spec.output}/blocks"
+    indices = make_blocks(spec, blocks_uri)
+    log.info("examples ready blocks=%d seconds=%.0f", len(indices), time.monotonic() - begun)
+    trainer = TorchTrainer(
+        LOOPS[spec.what],
+        train_loop_config={
+            "spec": spec.model_dump_json(exclude_unset=True),
+            "uri": blocks_uri,
+            "blocks": indices,
+        },
+        scaling_config=ScalingConfig(
+            num_workers=spec.resources.num_workers,
+            use_gpu=spec.resources.num_gpus > 0,
+            resources_per_worker={"CPU": spec.resources.num_cpus}
+            | ({"GPU": spec.resources.num_gpus} if spec.resources.num_gpus else {}),
+        ),
+        run_config=run_config(spec),
+    )
+    result = trainer.fit()
+    if result.error is not None or result.checkpoint is None:
+        raise RunError(f"training stopped short: {result.error}; run it again to go on")
+    with result.checkpoint.as_directory() as folder:
+        publish(Path(folder) / WEIGHTS, f"{spec.output}/{WEIGHTS}")
+    metrics = result.metrics or {}
+    return {
+        "output": spec.output,
+        "weights": f"{spec.output}/{WEIGHTS}",
+        "seconds": round(time.monotonic() - begun, 1),
+    } | {k: metrics[k] for k in ("step", "loss", "validation_loss") if k in metrics}
+
+
+def run_config(spec: Train) -> RunConfig:
+    """Checkpoints at the output's `run/`; s3:// by way of pyarrow, whose endpoint is ours."""
+    kept = CheckpointConfig(num_to_keep=spec.checkpoint.keep)
+    failures = FailureConfig(max_failures=8)
+    if not spec.output.startswith("s3://"):
+        path = spec.output.removeprefix("file://")
+        return RunConfig(
+            name="run",
+            storage_path=str(Path(path).absolute()),
+            checkpoint_config=kept,
+            failure_config=failures,
+        )
+    import os
+
+    from pyarrow.fs import S3FileSystem
+
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return RunConfig(
+        name="run",
+        storage_path=spec.output.removeprefix("s3://"),
+        storage_filesystem=S3FileSystem(endpoint_override=endpoint) if endpoint else S3FileSystem(),
+        checkpoint_config=kept,
+        failure_config=failures,
+    )
+
+
+def publish(folder: Path, uri: str) -> None:
+    """Copies a checkpoint's weights to their place; config.json last, as load_generator reads."""
+    store = open_store(uri)
+    for path in sorted(folder.iterdir(), key=lambda p: p.name == "config.json"):
+        store.put(path.name, path.read_bytes())

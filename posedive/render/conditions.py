@@ -1,0 +1,47 @@
+"""A target's body and camera, and a reference -> what the generator reads, by condition's name.
+
+The one place where conditions are drawn, for training and for generation alike, so that every map
+goes through the same transform as the image that it belongs to.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from posedive.records import Fit
+from posedive.render.appearance import ReferenceColours, carry_colours, reference_colours
+from posedive.render.maps import Maps, render_maps
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnCondition:
+    """maps: name -> uint8 (H, W, 3), and (H, W, 4) for appearance, whose last is the validity.
+    composite: the appearance pasted on the reference's background; black without appearance."""
+
+    maps: dict[str, np.ndarray]
+    composite: np.ndarray
+    target: Maps
+
+
+def read_reference(model, rgb: np.ndarray, fit: Fit) -> ReferenceColours:
+    """Once per reference image: its colours by body vertex, and its background."""
+    height, width = rgb.shape[:2]
+    return reference_colours(model, rgb, render_maps(model, fit, (width, height)))
+
+
+def draw_conditions(
+    model,
+    target: Fit,
+    size: tuple[int, int],
+    reference: ReferenceColours | None,
+    posed: tuple[np.ndarray, np.ndarray] | None = None,
+) -> DrawnCondition:
+    """`reference` None: the appearance map is empty, as for a set without SMPL fits."""
+    drawn = render_maps(model, target, size, posed)
+    maps = {"depth": drawn.depth, "normals": drawn.normals, "skeleton": drawn.skeleton}
+    if reference is None:
+        maps["appearance"] = np.zeros((size[1], size[0], 4), np.uint8)
+        return DrawnCondition(maps, np.zeros_like(drawn.depth), drawn)
+    carried = carry_colours(model, reference, drawn)
+    maps["appearance"] = np.dstack([carried.rgb, carried.validity])
+    return DrawnCondition(maps, carried.composite, drawn)

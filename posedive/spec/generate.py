@@ -1,0 +1,114 @@
+"""`kind: generate`: the main job. A Re-ID set's people, in new poses and views, into shards."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from posedive.spec.base import Part, Spec
+from posedive.spec.parts import (
+    BODY,
+    SEED,
+    SIZE,
+    Confidence,
+    Dataset,
+    PoseSourceName,
+    Precision,
+    Size,
+    Uri,
+    Viewpoints,
+)
+
+
+def _min_to_max(actors: tuple[int, int]) -> tuple[int, int]:
+    if actors[0] > actors[1]:
+        raise ValueError(f"expected [min, max], got {list(actors)}")
+    return actors
+
+
+Actors = Annotated[int, Field(gt=0)]
+
+
+class Generator(Part):
+    """The diffusion model and how it samples."""
+
+    weights: Uri = Field(
+        default="embedded", description="embedded, a checkpoint folder, or its s3:// URI"
+    )
+    steps: int = Field(default=8, gt=0, le=1000, description="denoising steps per image")
+    guidance_scale: float = Field(
+        default=1.0, ge=1, description="1 is without guidance, at half the cost"
+    )
+    batch_size: int = Field(default=8, gt=0, description="pairs per forward pass")
+    precision: Precision = Field(default="auto", description="auto: what the device does best")
+    attention: Literal["auto", "native", "xformers"] = Field(
+        default="auto", description="attention backend; xformers needs CUDA"
+    )
+
+
+class Filter(Part):
+    """The acceptance rules (paper, Eq. 10-13, and the agreement of positions)."""
+
+    pose_estimator: str = Field(
+        default="embedded",
+        min_length=1,
+        description="embedded, a folder, or a VitPose name on the hub",
+    )
+    reference_threshold: Confidence = Field(
+        default=0.6, description="mean confidence of the reference"
+    )
+    target_threshold: Confidence = Field(
+        default=0.6, description="share of the target's joints in frame"
+    )
+    generated_threshold: Confidence = Field(
+        default=0.6, description="mean confidence of the generated"
+    )
+    max_confidence_difference: Confidence = Field(
+        default=0.1, description="reference to generated, Eq. 12"
+    )
+    min_oks: Confidence = Field(
+        default=0.5, description="detected keypoints against the condition's"
+    )
+
+
+class Output(Part):
+    uri: Uri = Field(description="folder, file:///... or s3://bucket/prefix")
+    min_shards: int = Field(default=32, gt=0, description="at least so many, where the data allow")
+
+
+class Resources(Part):
+    """What the job's actors and tasks ask of Ray."""
+
+    denoise_actors: Annotated[tuple[Actors, Actors], AfterValidator(_min_to_max)] = Field(
+        default=(1, 1), description="[min, max] of the pool"
+    )
+    num_gpus: float = Field(
+        default=0, ge=0, description="GPUs per denoise actor; a share is allowed"
+    )
+    render_cpus: float = Field(default=1, gt=0, description="CPUs per render task")
+    denoise_cpus: float = Field(default=1, gt=0, description="CPUs per denoise actor")
+
+
+class Generate(Spec):
+    INCIDENTAL: ClassVar[tuple[str, ...]] = (
+        "dataset.root",
+        "dataset.fits",
+        "generator.batch_size",
+        "generator.attention",
+        "output.uri",
+        "resources",
+    )
+
+    kind: Literal["generate"]
+    dataset: Dataset
+    body: str = BODY
+    poses: PoseSourceName = Field(default="embedded-external", description="where poses come from")
+    viewpoints: Viewpoints = Viewpoints()
+    size: Size = SIZE
+    generator: Generator = Generator()
+    filter: Filter = Filter()
+    images_per_identity: int = Field(
+        default=15, gt=0, description="pairs per pid, before filtering"
+    )
+    seed: int = SEED
+    output: Output
+    resources: Resources = Resources()

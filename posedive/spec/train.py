@@ -1,0 +1,89 @@
+"""`kind: train`: weights for the generator, its VAE, or the filter's pose estimator."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from posedive.spec.base import Part, Spec
+from posedive.spec.parts import BODY, SEED, SIZE, Dataset, PoseSourceName, Precision, Size, Uri
+
+ConditionName = Literal["depth", "normals", "skeleton", "appearance"]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"expected each condition once, got {', '.join(names)}")
+    return names
+
+
+class Checkpoint(Part):
+    every_minutes: float = Field(default=5, gt=0, description="minutes between checkpoints")
+    keep: int = Field(default=2, gt=0, description="checkpoints kept, the newest")
+
+
+class TrainResources(Part):
+    """What the job asks of Ray Train."""
+
+    num_workers: int = Field(default=1, gt=0, description="data-parallel workers")
+    num_cpus: int = Field(default=1, gt=0, description="CPUs, and threads, per worker")
+    num_gpus: float = Field(default=0, ge=0, description="GPUs per worker")
+
+
+class Train(Spec):
+    INCIDENTAL: ClassVar[tuple[str, ...]] = ("checkpoint", "output", "resources")
+
+    kind: Literal["train"]
+    what: Literal["generator", "vae", "pose_estimator"]
+    model: Literal["embedded", "sd15"] | dict[str, Any] = Field(
+        default="embedded", description="a preset of sizes, or the sizes"
+    )
+    initial: Uri | None = Field(
+        default=None, description="weights to start from: embedded, a folder, or its s3:// URI"
+    )
+    dataset: Dataset
+    body: str = BODY
+    poses: PoseSourceName = Field(default="embedded", description="where poses come from")
+    size: Size = SIZE
+    conditions: Annotated[tuple[ConditionName, ...], AfterValidator(_each_once)] = Field(
+        default=("depth", "normals", "skeleton", "appearance"),
+        min_length=1,
+        description="maps guided by",
+    )
+    steps: int = Field(gt=0, description="optimizer steps, in total")
+    batch_size: int = Field(default=4, gt=0, description="target images per step and worker")
+    targets_per_reference: int = Field(
+        default=1, gt=0, description="targets that share one pass of the reference branch"
+    )
+    references_per_identity: int = Field(
+        default=4, gt=0, description="references drawn per pid when the pairs are made"
+    )
+    learning_rate: float = Field(default=1e-5, gt=0)
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="of the learning rate"
+    )
+    weight_decay: float = Field(default=0.01, ge=0)
+    precision: Precision = Field(default="auto", description="auto: what the device does best")
+    min_snr_gamma: float | None = Field(
+        default=5.0, gt=0, description="null weighs all noise levels alike"
+    )
+    noise_offset: float = Field(default=0.05, ge=0, description="of unit noise, per channel")
+    foreground_weight: float = Field(
+        default=1.0, gt=0, description="weight of the person's latents, the background's being 1"
+    )
+    condition_dropout: Share = Field(default=0.1, description="share of samples without reference")
+    ema_decay: float = Field(
+        default=0.999, ge=0, lt=1, description="of the averaged weights, per step"
+    )
+    same_camera_ratio: Share = Field(default=0.5, description="share of pairs from one camera")
+    fit_jitter: float = Field(default=0.0, ge=0, description="noise on SMPL fits, rad")
+    seed: int = SEED
+    checkpoint: Checkpoint = Checkpoint()
+    output: Uri = Field(description="folder, file:///... or s3://bucket/prefix")
+    resources: TrainResources = TrainResources()
+
+    @model_validator(mode="after")
+    def _conditions_guide_the_generator(self) -> "Train":
+        if self.what != "generator" and "conditions" in self.model_fields_set:
+            raise ValueError(f"conditions guide the generator; {self.what} has none")
+        return self
