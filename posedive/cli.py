@@ -20,7 +20,7 @@ from posedive.errors import PosediveError
 
 # Any of these, not zero, in a result: the run fell short, exit code 1.
 SHORTFALLS = ("missing", "doubled", "corrupt", "foreign", "failed")
-BENCHES = ("render", "generator", "pipeline")
+BENCHES = ("render",)
 
 DESCRIPTION = """\
 Re-draws the people of a Re-ID training set in poses and from viewpoints it never had.
@@ -87,43 +87,31 @@ def generate(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def verify(args: argparse.Namespace) -> dict[str, Any]:
-    import dataclasses
-
+    from posedive.shards.document import open_output
     from posedive.shards.verify import verify
-    from posedive.storage import open_store
 
-    return dataclasses.asdict(verify(open_store(args.uri)))
+    return verify(open_output(args.uri)).to_json()
 
 
 def report(args: argparse.Namespace) -> dict[str, Any]:
     from posedive.report.page import write_report
-    from posedive.storage import open_store
+    from posedive.shards.document import open_output
 
-    out = Path(args.out) if args.out else _beside(args.uri)
-    summary = write_report(args.uri, out)
-    store = open_store(args.uri)
-    if store.exists("summary.json"):  # what the run that made the shards said of itself
-        summary = json.loads(store.get("summary.json")) | summary
-    summary_path = out.with_name("summary.json")
-    summary_path.write_text(json.dumps(summary, indent=1) + "\n")
-    return {"report": str(out), "summary": str(summary_path)}
+    out = Path(args.out) if args.out else _beside(open_output(args.uri).uri)
+    return write_report(args.uri, out) | {"report": str(out)}
 
 
-def bench(args: argparse.Namespace) -> dict[str, Any]:
-    if args.name == "render":
-        from posedive.render.bench import measure
+def bench(_: argparse.Namespace) -> dict[str, Any]:
+    from posedive.render.bench import measure
 
-        return measure()
-    from posedive.jobs import bench
-
-    return getattr(bench, args.name)()
+    return measure()
 
 
 def _beside(uri: str) -> Path:
-    """report.html next to a local folder of shards; in the working folder for a bucket's."""
+    """report.html in a local output; in the working folder for a bucket's."""
     if uri.startswith("s3://"):
         return Path("report.html")
-    return Path(uri.removeprefix("file://")).parent / "report.html"
+    return Path(uri.removeprefix("file://")) / "report.html"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -192,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
     sub = command(
         report,
-        "write one self-contained HTML page about a set of shards, and summary.json beside it",
+        "write one self-contained HTML page about a set of shards",
         "posedive report out/demo/shards --out /tmp/report.html",
     )
     sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")

@@ -1,1 +1,1 @@
-"""The generator: reference attention, pose guiders, codec, schedule, sampling, training, weights."""
+"""The generator: reference attention, pose guiders, codec, sampling, training, weights."""

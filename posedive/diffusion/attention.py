@@ -14,7 +14,7 @@ No hooks, no hidden state: a pass without references is the plain UNet.
 from dataclasses import dataclass
 
 import torch
-from diffusers.models.attention_dispatch import dispatch_attention_fn
+from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from diffusers.models.attention_processor import Attention
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
@@ -41,7 +41,7 @@ class ReferenceAttention:
 
     def __init__(self, layer: str, backend: str = "native"):
         self.layer = layer
-        self.backend = backend
+        self.backend = AttentionBackendName(backend)
 
     def __call__(
         self,
@@ -54,6 +54,8 @@ class ReferenceAttention:
         references: References | None = None,
     ) -> Tensor:
         """hidden_states (batch, tokens, channels), already normed; returns the same shape."""
+        # Attention's own annotations allow None; UNet2DConditionModel makes no such layer.
+        assert attn.to_k is not None and attn.to_v is not None
         if encoder_hidden_states is not None:
             return self._cross(attn, hidden_states, encoder_hidden_states)
         if collect is not None:
@@ -71,6 +73,7 @@ class ReferenceAttention:
         return self._attend(attn, attn.to_q(hidden_states), key, value, mask)
 
     def _cross(self, attn: Attention, hidden_states: Tensor, context: Tensor) -> Tensor:
+        assert attn.to_k is not None and attn.to_v is not None and attn.to_out is not None
         if context.shape[1] == 1:
             # softmax over one key is 1: every query reads the same value
             out = attn.to_out[0](attn.to_v(context))
@@ -81,6 +84,8 @@ class ReferenceAttention:
     def _attend(
         self, attn: Attention, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
     ) -> Tensor:
+        assert attn.to_out is not None
+
         def heads(x: Tensor) -> Tensor:  # dispatch_attention_fn wants batch tokens heads dim
             return x.unflatten(-1, (attn.heads, -1))
 

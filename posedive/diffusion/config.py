@@ -83,7 +83,8 @@ class GeneratorConfig:
             got = sorted(values) if isinstance(values, dict) else type(values).__name__
             raise WeightsError(f"{where}: expected a generator's fields {sorted(known)}, got {got}")
         tuples = {f.name for f in fields(cls) if str(f.type).startswith("tuple")}
-        return cls(**{k: tuple(v) if k in tuples else v for k, v in values.items()})
+        typed: dict[str, Any] = {k: tuple(v) if k in tuples else v for k, v in values.items()}
+        return cls(**typed)
 
 
 def embedded_config(size: tuple[int, int] = (64, 128)) -> GeneratorConfig:

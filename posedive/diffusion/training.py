@@ -150,7 +150,9 @@ class Trainer:
             self.optimizer.step()
         self.step += 1
         decay = min(recipe.ema_decay, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+        with torch.no_grad():
+            for average, p in zip(self.average, self.parameters, strict=True):
+                average.lerp_(p, 1 - decay)
         return float(loss.detach())
 
     def state(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def gaussian_heatmaps(
 ) -> Float[np.ndarray, "batch joints height width"]:
     """points are pixels of the input, centres at half-integers; sizes are (width, height).
 
-    An absent joint has an empty heatmap. The peak is 1 between cells too (not quantised).
+    An absent joint has an empty heatmap. The Gaussian's centre may lie between cells.
     """
     cells = (np.asarray(heatmap_size) - 1) / (np.asarray(input_size) - 1)
     centre = (points - 0.5) * cells

@@ -1,1 +1,1 @@
-"""What a job file asks for, done: the only Ray in posedive. One module per kind, each with run()."""
+"""What a job file asks for, done: the only Ray in posedive. One module per kind, with run()."""

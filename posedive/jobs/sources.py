@@ -1,4 +1,4 @@
-"""The parts that a spec names, opened: dataset, poses, viewpoints. For drivers and workers alike."""
+"""The parts that a spec names, opened: dataset, viewpoints. For drivers and workers alike."""
 
 import numpy as np
 

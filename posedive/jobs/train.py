@@ -19,7 +19,7 @@ from ray.train import (
 )
 from ray.train.torch import TorchTrainer
 
-from posedive.errors import RunError
+from posedive.errors import RunError, SpecError
 from posedive.jobs.make_blocks import make_blocks
 from posedive.jobs.session import start_ray
 from posedive.jobs.training_loops import LOOPS
@@ -33,10 +33,12 @@ WEIGHTS = "weights"
 def run(spec: Train) -> dict[str, Any]:
     """Trains; returns {"output", "weights", "seconds", "loss", "validation_loss", "step"}."""
     begun = time.monotonic()
+    if spec.what == "pose_estimator" and spec.output.startswith("s3://"):
+        raise SpecError("output: the pose estimator is trained in a folder; got an s3:// URI")
     open_store(spec.output).probe_conditional_put()
     start_ray()
     blocks_uri = f"{spec.output}/blocks"
-    indices = make_blocks(spec, blocks_uri)
+    indices = [] if spec.what == "pose_estimator" else make_blocks(spec, blocks_uri)
     log.info("examples ready blocks=%d seconds=%.0f", len(indices), time.monotonic() - begun)
     trainer = TorchTrainer(
         LOOPS[spec.what],

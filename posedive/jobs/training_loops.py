@@ -6,6 +6,7 @@ writes it.
 """
 
 import logging
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,7 +31,9 @@ from posedive.diffusion.vae_training import (
     start_from_patches,
 )
 from posedive.diffusion.weights import load_generator, save_generator
+from posedive.filters.training import train_pose_estimator
 from posedive.jobs.blocks import Blocks
+from posedive.jobs.sources import open_spec_dataset
 from posedive.spec.train import Train
 
 log = logging.getLogger(__name__)
@@ -146,6 +149,25 @@ def train_vae(config: dict[str, Any]) -> None:
     _loop(spec, 0, trainer, lambda step: reader.batch(step, 0, 1), validate, save)
 
 
+def train_estimator(config: dict[str, Any]) -> None:
+    """One worker, the filter's estimator: its own loop keeps its state at the output."""
+    spec = Train.model_validate_json(config["spec"])
+    world = open_spec_dataset(spec.dataset, spec.size)
+    state = Path(spec.output.removeprefix("file://")).absolute() / "estimator"
+    trained = train_pose_estimator(
+        world,
+        state,
+        steps=spec.steps,
+        seed=spec.seed,
+        batch_size=spec.batch_size,
+        learning_rate=spec.learning_rate,
+        initial=spec.initial,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(trained, Path(folder) / "weights")
+        ray.train.report({"step": spec.steps}, checkpoint=Checkpoint.from_directory(folder))
+
+
 def _loop(
     spec: Train,
     rank: int,
@@ -247,4 +269,4 @@ def _measure_residual(generator: Generator, reader: Blocks) -> None:
     generator.set_residual_std(std)
 
 
-LOOPS = {"generator": train_generator, "vae": train_vae}
+LOOPS = {"generator": train_generator, "vae": train_vae, "pose_estimator": train_estimator}

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-# Clothes, hair and bags stick out beyond the naked body: part of its height on each side.
+# Clothes, hair and bags stick out beyond the naked body: part of its length on each side.
 _REACH = 0.06
 
 
@@ -20,8 +20,8 @@ def without_person(
         return rgb
     if body.all():
         return np.broadcast_to(rgb.mean(axis=(0, 1)).round().astype(np.uint8), rgb.shape).copy()
-    rows = np.flatnonzero(body.any(axis=1))
-    reach = max(2, round(_REACH * (rows[-1] - rows[0] + 1)))
+    length = max(np.ptp(np.flatnonzero(body.any(axis=axis))) + 1 for axis in (0, 1))
+    reach = max(2, round(_REACH * length))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     known = 1.0 - cv2.dilate(body.astype(np.float32), kernel)
     if not known.any():  # a person who fills the frame: what little is seen beside the body

@@ -51,7 +51,7 @@ def _walk_outward(person: np.ndarray, maps: Maps, rim: np.ndarray) -> tuple[np.n
     way = np.arange(_STEP_M, _REACH_M + 1e-6, _STEP_M)
     points = maps.vertices[rim, None] + way[:, None] * maps.normals_cam[rim, None]
     pixels = project_camera_space(points, maps.focal, (width, height)) - 0.5
-    inside = (pixels >= 0).all(axis=-1) & (pixels < (width - 1, height - 1)).all(axis=-1)
+    inside = np.all((pixels >= 0) & (pixels < (width - 1, height - 1)), axis=-1)
     pixels = np.where(inside[..., None], pixels, 0).astype(np.float32)
     likeness = cv2.remap(person, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR)
     column, row = np.round(pixels).astype(int).transpose(2, 0, 1)

@@ -68,8 +68,9 @@ def kinship(model) -> Kinship:
     _, up, front = _head_box(vertices, head).T
     face = head & (front > 0.45) & (up < _HAIRLINE) & (normals[:, 2] > -0.3)
     scalp = head & ~face
-    # Where hair or skin may show, neither should colour what is not seen of the other.
-    brow = head & (front > 0.3) & (np.abs(up - _HAIRLINE) < 0.07)
+    # Where either hair or skin may show, what is seen should not colour what is not.
+    doubtful = (front > 0.3) & (np.abs(up - _HAIRLINE) < 0.07)  # the brow
+    doubtful |= (front > 0.3) & (front < 0.65) & (up < _HAIRLINE)  # temples, ears, jaw
     neck = ~head & (weights[:, SMPL_JOINTS.index("neck")] > 0.5)
 
     # Colours change along the body (collar, hem, cuff) more than around it. Skin, hair and
@@ -78,7 +79,7 @@ def kinship(model) -> Kinship:
     place[:, :3] = np.abs(vertices - [vertices[:, 0].mean(), 0, 0]) * [1, 1, 0.5]
     place[:, 1] = vertices[:, 1]
     skin = face | hands
-    place[skin, :3] *= 0.1
+    place[skin, :3] *= 0.05
     place[skin, 3] = _APART
     place[scalp, 4] = _APART
 
@@ -90,9 +91,7 @@ def kinship(model) -> Kinship:
         faces=faces,
         twins=np.stack([own, opposite.mirror_vertex, opposite.front_back_vertex]),
         licence=licence.astype(np.float32),
-        lends=np.where(brow | (scalp & (front > 0.3) & (up < _HAIRLINE)), 0.05, 1.0).astype(
-            np.float32
-        ),
+        lends=np.where(head & doubtful, 0.02, 1.0).astype(np.float32),
         standoff_m=_smooth(standoff, faces, rounds=6).astype(np.float32),
         clothed=_smooth((~skin & ~neck).astype(np.float64), faces, rounds=4).astype(np.float32),
         **_clans(place),

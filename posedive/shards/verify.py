@@ -7,7 +7,7 @@ once, kept or rejected; nothing else may lie among the shards.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from posedive.errors import ShardError
@@ -41,6 +41,10 @@ class Verification:
     @property
     def ok(self) -> bool:
         return not (self.missing or self.doubled or self.corrupt or self.foreign)
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts, and `problems` when there are any."""
+        return {name: value for name, value in asdict(self).items() if name != "problems" or value}
 
 
 def verify(store: Store) -> Verification:

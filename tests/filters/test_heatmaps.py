@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from transformers.models.vitpose import image_processing_pil_vitpose as published
 
 from posedive.filters.heatmaps import decode, gaussian_heatmaps
@@ -12,7 +11,8 @@ def test_a_joint_is_found_where_it_was_put_between_cells():
     found = decode(heatmaps, (64, 128))
     assert heatmaps.shape == (1, 3, 64, 32)
     np.testing.assert_allclose(found[0, :2, :2], points[0, :2], atol=0.1)
-    assert found[0, 0, 2] > 0.95 and found[0, 1, 2] == pytest.approx(1.0, abs=0.05)
+    # Half a cell off the peak in x and y, at worst: exp(-0.25 / 2.25).
+    assert (found[0, :2, 2] > 0.89).all() and (found[0, :2, 2] <= 1).all()
     assert found[0, 2, 2] == 0
 
 

@@ -96,6 +96,7 @@ class EmbeddedWorld:
         diverse = self.wide or split.endswith("_diverse")
         rng = np.random.default_rng((self.seed, 0x5E9, int(self.wide), pid, int(diverse)))
         betas = identity(self.seed, pid, self.wide).betas
+        framing = _Framing(betas)
         if self.wide:
             cameras = [1 + int(rng.integers(NUM_PLACES_WIDE))]
             counts = [self.images_per_identity]
@@ -124,7 +125,9 @@ class EmbeddedWorld:
                     elevation = max(where.elevation_deg + rng.normal(0, 0.8), 0.0)
                 pose = source[int(rng.integers(len(source)))]
                 body = Body(betas, pose.body_pose, pose.global_orient)
-                fit = Fit(body, _framed(body, azimuth, elevation, where.focal, self.size, rng))
+                fit = Fit(
+                    body, framing.camera(body, azimuth, elevation, where.focal, self.size, rng)
+                )
                 if name == split:
                     number = seq + (DIVERSE_FIRST_SEQ if diverse and not self.wide else 0)
                     key = f"{pid:04d}_c{camid}s1_{camid:06d}_{number:02d}"
@@ -139,19 +142,32 @@ def _heading(rng: np.random.Generator) -> float:
     return float(rng.choice([0.0, 180.0]) + np.clip(rng.normal(0, 14), -25, 25))
 
 
-def _framed(body, azimuth, elevation, focal, size, rng: np.random.Generator) -> Camera:
-    """frame()'s camera with a detector's sloppiness: margins differ, boxes are a little off."""
-    wardrobe = load_wardrobe()
-    joints = wardrobe.joints(body.betas)
-    rows = slice(0, wardrobe.pieces["body"][0].stop, FRAMING_STRIDE)
-    shape = wardrobe.shapedirs.reshape(-1, 3, 10)[rows] @ body.betas
-    transforms = joint_transforms(body, joints, wardrobe.parents)
-    vertices = skin(wardrobe.template[rows] + shape, wardrobe.weights[rows], transforms)
-    camera = frame(
-        vertices, azimuth, elevation, focal, size, margin=float(rng.uniform(0.035, 0.10))
-    )
-    shift = rng.uniform(-0.02, 0.02, 2) * (size[0] / size[1], 1.0) * camera.translation[2] / focal
-    return Camera(camera.rotation, camera.translation + np.array([*shift, 0.0]), camera.focal)
+class _Framing:
+    """frame()'s cameras of one person, with a detector's sloppiness: boxes are a little off."""
+
+    def __init__(self, betas: np.ndarray):
+        wardrobe = load_wardrobe()
+        rows = slice(0, wardrobe.pieces["body"][0].stop, FRAMING_STRIDE)
+        shape = wardrobe.shapedirs.reshape(-1, 3, 10)[rows] @ betas
+        self.rest, self.weights = wardrobe.template[rows] + shape, wardrobe.weights[rows]
+        self.joints, self.parents = wardrobe.joints(betas), wardrobe.parents
+
+    def camera(
+        self,
+        body: Body,
+        azimuth_deg: float,
+        elevation_deg: float,
+        focal: float,
+        size: tuple[int, int],
+        rng: np.random.Generator,
+    ) -> Camera:
+        transforms = joint_transforms(body, self.joints, self.parents)
+        vertices = skin(self.rest, self.weights, transforms)
+        margin = float(rng.uniform(0.035, 0.10))
+        camera = frame(vertices, azimuth_deg, elevation_deg, focal, size, margin)
+        shift = rng.uniform(-0.02, 0.02, 2) * (size[0] / size[1], 1.0)
+        aside = np.array([*(shift * camera.translation[2] / focal), 0.0])
+        return Camera(camera.rotation, camera.translation + aside, camera.focal)
 
 
 def _key_seed(key: str) -> int:
