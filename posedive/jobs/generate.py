@@ -12,12 +12,12 @@ One block is one shard all the way. Running again resumes.
 import json
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 import numpy as np
 import ray
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy
 from tqdm import tqdm
 
 from posedive.body.smpl import load_body
@@ -74,7 +74,6 @@ def run(spec: Generate) -> dict[str, Any]:
     if dataset.skipped:
         log.warning("skipped images=%d of the dataset, named above", len(dataset.skipped))
 
-    start_ray()
     references = score_references(spec, store)
     _, without = usable_images(spec, images, references)
     plan = planned(spec, images, references)
@@ -103,8 +102,7 @@ def run(spec: Generate) -> dict[str, Any]:
 
 def _generate(spec: Generate, plan: Plan, weights: str, todo: list[int]) -> dict[str, float]:
     """Runs the chain over the shards `todo`; one log line per shard."""
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
+    start_ray()
     spec_json = spec.model_dump_json(exclude_unset=True)
     resources = spec.resources
     # With fewer rows than a batch, Ray would put two shards into one block.
@@ -143,15 +141,15 @@ def _generate(spec: Generate, plan: Plan, weights: str, todo: list[int]) -> dict
         )
     )
     reasons: Counter[str] = Counter()
-    busy_s, first, last, images = 0.0, float("inf"), 0.0, 0
+    images = 0
+    spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
     with tqdm(total=sum(len(plan.layout.keys(i)) for i in todo), unit="pair", disable=None) as bar:
         for told in chain.iter_rows():
             why = Counter(json.loads(told["reasons"]))
             pairs = int(told["kept"]) + why.total()
             reasons.update(why)
             images += pairs
-            busy_s += told["denoise_s"]
-            first, last = min(first, told["begun"]), max(last, told["ended"])
+            spans[told["actor"]].append((told["begun"], told["ended"]))
             bar.update(pairs)
             bar.set_postfix(kept=images - reasons.total())
             log.info(
@@ -164,11 +162,26 @@ def _generate(spec: Generate, plan: Plan, weights: str, todo: list[int]) -> dict
             )
     if not images:
         raise RunError("no shard came out of the pipeline; the log above says why")
-    span = max(last - first, 1e-6)
+    whole = [span for of_actor in spans.values() for span in of_actor]
+    elapsed = max(end for _, end in whole) - min(begin for begin, _ in whole)
     return {
-        "images_per_s": round(images / span, 2),
-        "denoiser_busy": round(busy_s / span / low, 3),
+        "images_per_s": round(images / max(elapsed, 1e-6), 2),
+        "denoiser_busy": round(busy_share(list(spans.values())), 3),
     }
+
+
+def busy_share(spans: list[list[tuple[float, float]]]) -> float:
+    """Share of the time between each actor's first and last shard in which it had one, over all
+    actors. spans: per actor, (begin, end) of its shards in seconds; they may overlap."""
+    busy = total = 0.0
+    for of_actor in spans:
+        ordered = sorted(of_actor)
+        reached = ordered[0][0]
+        for begin, end in ordered:
+            busy += max(0.0, end - max(begin, reached))
+            reached = max(reached, end)
+        total += reached - ordered[0][0]
+    return busy / total if total else 0.0
 
 
 def distribution(images: list[PersonImage]) -> dict[str, Any] | None:

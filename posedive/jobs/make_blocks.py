@@ -10,6 +10,7 @@ import numpy as np
 import ray
 import torch
 from ray.data import ActorPoolStrategy
+from tqdm import tqdm
 
 from posedive.body.smpl import load_body
 from posedive.datasets import training_pairs
@@ -39,7 +40,7 @@ def make_blocks(spec: Train, uri: str) -> list[int]:
             compute=ActorPoolStrategy(size=actors),
             num_cpus=1,
         )
-        for _ in made.iter_batches(batch_size=1):
+        for _ in tqdm(made.iter_batches(batch_size=1), "examples", len(rows), disable=None):
             pass
     return list(range(len(groups)))
 

@@ -16,6 +16,7 @@ from ray.data import ActorPoolStrategy
 from posedive.errors import DatasetError
 from posedive.filters.pose_estimator import PoseEstimator
 from posedive.filters.rules import accept_reference, mean_confidence
+from posedive.jobs.session import start_ray
 from posedive.jobs.sources import open_spec_dataset, people_of
 from posedive.records import PersonImage
 from posedive.spec.generate import Generate
@@ -40,6 +41,7 @@ class References:
 def score_references(spec: Generate, store: Store) -> References:
     """Reads references.json, or makes it."""
     if not store.exists(NAME):
+        start_ray()
         estimator = PoseEstimator.load(spec.filter.pose_estimator).digest
         images = people_of(spec.dataset, open_spec_dataset(spec.dataset, spec.size))
         chunks = np.array_split(np.arange(len(images)), max(1, len(images) // 128))

@@ -4,15 +4,16 @@ import logging
 import os
 
 import ray
+from ray.data import DataContext
 
 
 def start_ray() -> None:
     """Connects once; says nothing unless something is wrong."""
-    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if not ray.is_initialized():
         ray.init(
             include_dashboard=False if "RAY_ADDRESS" not in os.environ else None,
-            log_to_driver=True,
             logging_level=logging.WARNING,
         )
+    logging.getLogger("ray").setLevel(logging.WARNING)
+    DataContext.get_current().enable_progress_bars = False

@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import ray
 import torch
 from PIL import Image
 
@@ -101,6 +102,7 @@ class Denoise:
         dtype = choose_dtype(spec.generator.precision, self.device)
         generator = load_generator(spec.generator.weights, backend)
         self.generator = generator.to(self.device, dtype)
+        self.actor = ray.get_runtime_context().get_actor_id() or "driver"
 
     def __call__(self, rows: Rows) -> Rows:
         begun = time.time()
@@ -114,12 +116,12 @@ class Denoise:
             drawn = self._one_by_one(rows, drawable, reasons)
         for i, picture in zip(drawable, drawn, strict=True):
             pictures[i] = picture
-        share = (time.time() - begun) / len(keys)
         return rows | {
             "picture": column(pictures),
             "reason": column(reasons),
-            "denoise_begun": np.full(len(keys), begun),
-            "denoise_s": np.full(len(keys), share),
+            "actor": np.full(len(keys), self.actor),
+            "begun": np.full(len(keys), begun),
+            "ended": np.full(len(keys), time.time()),
         }
 
     def _one_by_one(self, rows: Rows, drawable: list[int], reasons: list[str]) -> list[bytes]:
@@ -236,9 +238,9 @@ class Commit:
             "first": np.array([first]),
             "kept": np.array([len(samples)]),
             "reasons": column([json.dumps(list(reasons.values()))]),
-            "begun": np.array([float(np.min(rows["denoise_begun"]))]),
-            "ended": np.array([float(np.max(rows["denoise_begun"] + rows["denoise_s"]))]),
-            "denoise_s": np.array([float(np.sum(rows["denoise_s"]))]),
+            "actor": rows["actor"][:1],
+            "begun": np.array([float(np.min(rows["begun"]))]),
+            "ended": np.array([float(np.max(rows["ended"]))]),
         }
 
 

@@ -6,6 +6,7 @@ elevation > 0 looks down). Out: records.Camera, exact for perspective, whatever 
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 
 from posedive.body.heading import heading_rad
 from posedive.records import Camera, Fit
@@ -76,9 +77,14 @@ def _centring_shift(coordinate: np.ndarray, depth: np.ndarray, focal: float) -> 
 def viewpoint_of(fit: Fit) -> tuple[float, float]:
     """(azimuth_deg in [0, 360), elevation_deg) from which a fit's camera sees its body.
 
-    Measured about the pelvis and from the body's own heading, as a Condition gives them.
+    Measured about the pelvis and from the body's own heading, as a Condition gives them. A fit in
+    its camera's own frame (4D-Humans') has y down: it is turned over first.
     """
     eye = -fit.camera.rotation.T @ fit.camera.translation
-    azimuth = np.arctan2(eye[0], eye[2]) - heading_rad(fit.body.global_orient)
+    orient = fit.body.global_orient
+    if fit.camera.rotation[1, 1] > 0:
+        turn = Rotation.from_rotvec([np.pi, 0.0, 0.0])
+        eye, orient = turn.apply(eye), (turn * Rotation.from_rotvec(orient)).as_rotvec()
+    azimuth = np.arctan2(eye[0], eye[2]) - heading_rad(orient)
     elevation = np.arcsin(np.clip(eye[1] / np.linalg.norm(eye), -1, 1))
     return float(np.degrees(azimuth) % 360), float(np.degrees(elevation))

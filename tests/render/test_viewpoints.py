@@ -1,10 +1,19 @@
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
+from posedive.body.heading import heading_rad
 from posedive.body.skeleton import SMPL_JOINTS
 from posedive.body.smpl import pose_body
+from posedive.records import Body, Camera, Fit
 from posedive.render.camera import project, to_camera
-from posedive.render.viewpoints import NEAR_ORTHOGRAPHIC, PERSPECTIVE, frame, sample_viewpoint
+from posedive.render.viewpoints import (
+    NEAR_ORTHOGRAPHIC,
+    PERSPECTIVE,
+    frame,
+    sample_viewpoint,
+    viewpoint_of,
+)
 from tests.render.people import LYING, STANDING, STRIDING
 
 
@@ -51,3 +60,25 @@ def test_viewpoints_are_uniform_in_their_ranges_and_follow_the_seed():
     assert views.min(axis=0) == pytest.approx([-30, 0], abs=0.1)
     assert views.max(axis=0) == pytest.approx([30, 45], abs=0.1)
     assert views.mean(axis=0) == pytest.approx([0, 22.5], abs=1.0)  # 3.6 standard errors
+
+
+@pytest.mark.parametrize("pose", [STANDING, LYING])
+@pytest.mark.parametrize("view", [(0.0, 0.0), (90.0, 30.0), (250.0, 12.0)])
+def test_a_fit_tells_the_viewpoint_that_it_was_framed_from(model, pose, view):
+    vertices, _ = pose_body(model, [pose])
+    turned = heading_rad(pose.global_orient)
+    camera = frame(vertices[0], view[0] + np.degrees(turned), view[1], PERSPECTIVE, (64, 128))
+    azimuth, elevation = viewpoint_of(Fit(pose, camera))
+    # the camera looks at the body's middle, the view is measured about the pelvis
+    assert abs((azimuth - view[0] + 180) % 360 - 180) < 6
+    assert elevation == pytest.approx(view[1], abs=6)
+
+
+def test_a_fit_in_its_cameras_own_frame_tells_the_same_viewpoint(model):
+    vertices, _ = pose_body(model, [STRIDING])
+    camera = frame(vertices[0], 70, 25, PERSPECTIVE, (64, 128))
+    orient = Rotation.from_matrix(camera.rotation) * Rotation.from_rotvec(STRIDING.global_orient)
+    body = Body(STRIDING.betas, STRIDING.body_pose, orient.as_rotvec().astype(np.float32))
+    own = Fit(body, Camera(np.eye(3), camera.translation, camera.focal))
+    # looking level into the scene, the camera's own frame is the world turned by its azimuth only
+    assert viewpoint_of(own)[0] == pytest.approx(viewpoint_of(Fit(STRIDING, camera))[0], abs=20)
