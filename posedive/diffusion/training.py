@@ -46,6 +46,7 @@ class Recipe:
     noise_offset: float
     condition_dropout: float
     foreground_weight: float
+    last_timestep_share: float
     ema_decay: float
     seed: int
     dtype: torch.dtype
@@ -95,7 +96,9 @@ class DenoisingTask(nn.Module):
             x_0 = generator.to_diffused(target_latents, start)
             noise = torch.randn(x_0.shape, generator=rng)
             noise = offset_noise(noise, recipe.noise_offset, rng).to(like.device)
-            t = torch.randint(0, len(generator.scheduler.alphas_cumprod), (n,), generator=rng)
+            last = len(generator.scheduler.alphas_cumprod) - 1
+            t = torch.randint(0, last + 1, (n,), generator=rng)
+            t[_chance(recipe.last_timestep_share, n, rng)] = last
             t = t.to(like.device)
             scheduler = generator.scheduler
             x_t = add_noise(scheduler, x_0, noise, t)

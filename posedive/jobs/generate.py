@@ -24,10 +24,14 @@ from posedive.body.smpl import load_body
 from posedive.diffusion.weights import load_generator, weights_digest
 from posedive.errors import RunError
 from posedive.jobs.planning import planned
-from posedive.jobs.references import score_references, usable_images
+from posedive.jobs.references import usable_images
+from posedive.jobs.scoring import score_references
 from posedive.jobs.session import start_ray
 from posedive.jobs.sources import open_spec_dataset, people_of
-from posedive.jobs.stages import Commit, Denoise, Judge, Render
+from posedive.jobs.stages.commit import Commit
+from posedive.jobs.stages.denoise import Denoise
+from posedive.jobs.stages.judge import Judge
+from posedive.jobs.stages.render import Render
 from posedive.records import PersonImage
 from posedive.render.viewpoints import viewpoint_of
 from posedive.shards.commit import committed
@@ -65,7 +69,7 @@ def run(spec: Generate) -> dict[str, Any]:
     images = people_of(spec.dataset, dataset)
     planned(spec, images, None)
     load_body(spec.body)
-    load_generator(spec.generator.weights)
+    conditions = load_generator(spec.generator.weights).config.conditions
     weights = weights_digest(spec.generator.weights)
     store = open_store(spec.output.uri)
     store.probe_conditional_put()
@@ -83,7 +87,7 @@ def run(spec: Generate) -> dict[str, Any]:
     resumed = plan.num_pairs - sum(len(plan.layout.keys(i)) for i in todo)
     if resumed:
         log.info("resuming shards_left=%d pairs_done=%d", len(todo), resumed)
-    flow = _generate(spec, plan, weights, todo) if todo else {}
+    flow = _generate(spec, plan, weights, conditions, todo) if todo else {}
     found = verify(store)
     if not found.ok:
         log.error("the output is not whole: %s", "; ".join(found.problems[:4]))
@@ -100,7 +104,9 @@ def run(spec: Generate) -> dict[str, Any]:
     return summary
 
 
-def _generate(spec: Generate, plan: Plan, weights: str, todo: list[int]) -> dict[str, float]:
+def _generate(
+    spec: Generate, plan: Plan, weights: str, conditions: tuple[str, ...], todo: list[int]
+) -> dict[str, float]:
     """Runs the chain over the shards `todo`; one log line per shard."""
     start_ray()
     spec_json = spec.model_dump_json(exclude_unset=True)
@@ -112,7 +118,7 @@ def _generate(spec: Generate, plan: Plan, weights: str, todo: list[int]) -> dict
         ray.data.from_items([{"shard": i} for i in todo], override_num_blocks=len(todo))
         .map_batches(
             Render,
-            fn_constructor_args=(spec_json,),
+            fn_constructor_args=(spec_json, conditions),
             batch_size=1,
             compute=ActorPoolStrategy(min_size=1, max_size=high),
             num_cpus=resources.render_cpus,

@@ -62,6 +62,7 @@ def train_generator(config: dict[str, Any]) -> None:
         noise_offset=spec.noise_offset,
         condition_dropout=spec.condition_dropout,
         foreground_weight=spec.foreground_weight,
+        last_timestep_share=spec.last_timestep_share,
         ema_decay=spec.ema_decay,
         seed=spec.seed,
         dtype=DTYPES[spec.precision],

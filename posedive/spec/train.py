@@ -71,6 +71,11 @@ class Train(Spec):
     foreground_weight: float = Field(
         default=1.0, gt=0, description="weight of the person's latents, the background's being 1"
     )
+    last_timestep_share: Share = Field(
+        default=0.0,
+        description="share of samples at pure noise, from which few-step sampling draws; the"
+        " others are uniform over timesteps",
+    )
     condition_dropout: Share = Field(default=0.1, description="share of samples without reference")
     ema_decay: float = Field(
         default=0.999, ge=0, lt=1, description="of the averaged weights, per step"

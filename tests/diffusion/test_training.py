@@ -17,6 +17,7 @@ RECIPE = Recipe(
     noise_offset=0.05,
     condition_dropout=0.3,
     foreground_weight=2.0,
+    last_timestep_share=0.2,
     ema_decay=0.9,
     seed=0,
     dtype=torch.float32,

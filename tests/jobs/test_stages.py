@@ -1,6 +1,7 @@
 import numpy as np
 
-from posedive.jobs.stages import column, from_png, previews, to_png
+from posedive.jobs.stages.commit import previews
+from posedive.jobs.stages.rows import column, from_png, to_png
 
 
 def test_png_keeps_every_channel_and_value():

@@ -1,0 +1,47 @@
+"""Judge: rows with a picture -> the same rows with scores, a verdict, and the picture as JPEG."""
+
+import json
+
+import numpy as np
+import torch
+
+from posedive.filters.pose_estimator import PoseEstimator
+from posedive.filters.rules import accept_generated
+from posedive.jobs.references import read_references
+from posedive.jobs.stages.rows import Rows, column, from_png, to_jpeg
+from posedive.spec.generate import Generate
+from posedive.storage import open_store
+
+
+class Judge:
+    def __init__(self, spec_json: str):
+        torch.set_num_threads(1)
+        self.spec = spec = Generate.model_validate_json(spec_json)
+        self.estimator = PoseEstimator.load(spec.filter.pose_estimator)
+        self.references = read_references(open_store(spec.output.uri)).confidence
+
+    def __call__(self, rows: Rows) -> Rows:
+        rule = self.spec.filter
+        reasons = rows["reason"].tolist()
+        records = [json.loads(record) for record in rows["record"]]
+        jpegs = [b""] * len(reasons)
+        judged = [i for i, reason in enumerate(reasons) if not reason]
+        if judged:
+            pictures = np.stack([from_png(rows["picture"][i]) for i in judged])
+            for i, picture, found in zip(judged, pictures, self.estimator(pictures), strict=True):
+                verdict = accept_generated(
+                    found,
+                    np.asarray(rows["keypoints"][i]),
+                    float(rows["area_px"][i]),
+                    reference_confidence=self.references[records[i]["reference"]],
+                    threshold=rule.generated_threshold,
+                    max_confidence_difference=rule.max_confidence_difference,
+                    min_oks=rule.min_oks,
+                )
+                reasons[i], jpegs[i] = verdict.reason, to_jpeg(picture)
+                records[i]["scores"] = {k: round(v, 4) for k, v in verdict.scores.items()}
+        return rows | {
+            "reason": column(reasons),
+            "jpeg": column(jpegs),
+            "record": column([json.dumps(record) for record in records]),
+        }

@@ -1,0 +1,96 @@
+"""Render: a shard's number -> a row per pair, with its reference and condition maps."""
+
+import json
+import logging
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from posedive.body.smpl import load_body, pose_body
+from posedive.errors import DatasetError
+from posedive.jobs.planning import planned
+from posedive.jobs.references import read_references
+from posedive.jobs.sources import open_spec_dataset, people_of
+from posedive.jobs.stages.rows import Rows, column, to_png
+from posedive.records import Pair, PersonImage
+from posedive.render.conditions import draw_conditions, read_reference
+from posedive.render.maps import condition_fit
+from posedive.render.viewpoints import viewpoint_of
+from posedive.shards.tar import pair_record
+from posedive.spec.generate import Generate
+from posedive.storage import open_store
+
+log = logging.getLogger(__name__)
+
+
+class Render:
+    def __init__(self, spec_json: str, conditions: tuple[str, ...]):
+        """conditions: those that the generator reads."""
+        torch.set_num_threads(1)
+        self.spec = spec = Generate.model_validate_json(spec_json)
+        self.dataset = open_spec_dataset(spec.dataset, spec.size)
+        images = people_of(spec.dataset, self.dataset)
+        self.images = {image.key: image for image in images}
+        self.plan = planned(spec, images, read_references(open_store(spec.output.uri)))
+        self.body = load_body(spec.body)
+        self.conditions = conditions
+
+    def __call__(self, batch: Rows) -> Rows:
+        shard = self.plan.shard(int(batch["shard"][0]))
+        posed = zip(*pose_body(self.body, [p.condition.body for p in shard.pairs]), strict=True)
+        rows = [self._row(p, v, j) for p, (v, j) in zip(shard.pairs, posed, strict=True)]
+        shard_column = np.full(len(rows), shard.index)
+        return {name: column([row[name] for row in rows]) for name in rows[0]} | {
+            "shard": shard_column
+        }
+
+    def _row(self, pair: Pair, vertices: np.ndarray, joints: np.ndarray) -> dict[str, Any]:
+        width, height = self.spec.size
+        image = self.images[pair.reference]
+        row = {"key": pair.key, "seed": pair.seed, "reason": "", "area_px": 0.0}
+        row |= {name: b"" for name in ("reference", "composite", *self.conditions)}
+        row["keypoints"] = np.zeros((17, 3), np.float32)
+        row["record"] = json.dumps(_record(pair, image))
+        try:
+            rgb = self.dataset.read(image)
+        except (DatasetError, OSError) as error:
+            log.warning("unreadable reference=%s reason=%s", image.key, error)
+            return row | {"reason": "reference_unreadable"}
+        if rgb.shape[:2] != (height, width):
+            rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+        colours = None
+        if "appearance" in self.conditions and image.fit is not None:
+            colours = read_reference(self.body, rgb, image.fit)
+        fit = condition_fit(self.body, pair.condition, self.spec.size, vertices)
+        drawn = draw_conditions(self.body, fit, self.spec.size, colours, (vertices, joints))
+        row |= {name: to_png(drawn.maps[name]) for name in self.conditions}
+        return row | {
+            "reference": to_png(rgb),
+            "composite": to_png(drawn.composite),
+            "keypoints": drawn.target.keypoints,
+            "area_px": float(drawn.target.mask.sum()),
+        }
+
+
+def _record(pair: Pair, image: PersonImage) -> dict[str, Any]:
+    """What a sample tells of itself, before it is drawn."""
+    body = pair.condition.body
+    told = pair_record(pair) | {
+        "body_pose": rounded(body.body_pose),
+        "global_orient": rounded(body.global_orient),
+        "betas": rounded(body.betas),
+        "reference_view": None,
+    }
+    if image.fit is not None:
+        azimuth, elevation = viewpoint_of(image.fit)
+        told["reference_view"] = {
+            "azimuth_deg": round(azimuth, 1),
+            "elevation_deg": round(elevation, 1),
+        }
+    return told
+
+
+def rounded(values: np.ndarray) -> list[float]:
+    return [round(float(v), 4) for v in values]
