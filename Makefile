@@ -27,4 +27,6 @@ bench: .venv/.installed
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv; once, some minutes"
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	.venv/bin/python -c "from posedive.datasets.embedded import EmbeddedWorld as World; world = World(); \
+		world.read(world.images('query')[0])"  # compiles what numba compiles, once for all workers
 	touch $@

@@ -13,21 +13,25 @@ def training_pairs(
     references: int,
     targets: int,
     same_camera_ratio: float,
+    targets_from: Sequence[PersonImage] | None = None,
 ) -> Iterator[tuple[PersonImage, list[PersonImage]]]:
     """`references` images of one pid, each with `targets` others of the same pid.
 
     same_camera_ratio: the chance that a target comes from the reference's camera, where both kinds
     exist; a generated image keeps its reference's camera. With fewer images than asked for, they
     come again; one image alone makes no pair.
+    targets_from: the images that may be targets, when those that may be references are others.
     """
     if len({image.pid for image in images}) > 1:
         raise ValueError("training pairs are of one pid")
-    if len(images) < 2:
+    if not images:
         return
     order = rng.permutation(len(images))
     for i in np.resize(order, references):
         reference = images[int(i)]
-        others = [image for image in images if image.key != reference.key]
+        others = [image for image in targets_from or images if image.key != reference.key]
+        if not others:
+            continue
         same = [image for image in others if image.camid == reference.camid]
         cross = [image for image in others if image.camid != reference.camid]
         chosen: list[PersonImage] = []

@@ -22,6 +22,7 @@ from torch.nn import functional
 from transformers import VitPoseForPoseEstimation
 from transformers.image_processing_base import ImageProcessingMixin
 
+from posedive.body.skeleton import COCO_FLIP
 from posedive.errors import WeightsError
 from posedive.filters import ESTIMATORS
 from posedive.filters.heatmaps import decode
@@ -125,7 +126,12 @@ class PoseEstimator:
 
     @torch.inference_mode()
     def heatmaps(self, pixels: Float[Tensor, "batch 3 height width"]) -> Tensor:
-        """The raw heatmaps of preprocessed pictures."""
+        """Of preprocessed pictures: the mean over the picture and its mirror image, as ViTPose is
+        evaluated. Where the two disagree on which side is left, neither peak stays high."""
+        mirrored = self._raw(pixels.flip(-1)).flip(-1)[:, COCO_FLIP]
+        return (self._raw(pixels) + mirrored) / 2
+
+    def _raw(self, pixels: Tensor) -> Tensor:
         # ViTPose+ chooses an expert by data set; 0 is COCO.
         backbone: Any = self.model.config.backbone_config
         index = torch.zeros(len(pixels), dtype=torch.long, device=pixels.device)

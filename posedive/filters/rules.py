@@ -47,15 +47,16 @@ def oks(
 ) -> float:
     """Object keypoint similarity in [0, 1]: mean of exp(-d^2 / (2 area k^2)) over joints in frame.
 
-    expected: x px, y px, 1 where the joint is in the frame; area_px: the body's mask. 0 when no
-    joint is in the frame.
+    expected: x px, y px, 1 where the joint is in the frame; area_px: the body's mask. A joint
+    counts by the confidence it was found with: one that hides behind the body is found anywhere,
+    at a low peak, and says nothing of where the body is. 0 when no joint is in the frame.
     """
-    in_frame = expected[:, 2] > 0
-    if not in_frame.any() or area_px <= 0:
+    weight = np.clip(found[:, 2], 0, None).astype(np.float64) * (expected[:, 2] > 0)
+    if weight.sum() <= 0 or area_px <= 0:
         return 0.0
     squared = ((found[:, :2] - expected[:, :2]).astype(np.float64) ** 2).sum(-1)
     similarity = np.exp(-squared / (2 * area_px * (2 * SIGMAS) ** 2))
-    return float(similarity[in_frame].mean())
+    return float((similarity * weight).sum() / weight.sum())
 
 
 def accept_reference(confidence: float, threshold: float) -> Verdict:

@@ -205,9 +205,10 @@ def calibrate(model: VitPoseForPoseEstimation, examples: Examples) -> float:
     model.eval()
     rows = np.linspace(0, len(examples) - 1, min(len(examples), 512)).astype(int)
     confidences = []
+    estimator = PoseEstimator("in training", model, own_preprocess())
     for some in np.array_split(rows, max(1, len(rows) // 64)):
         images = torch.from_numpy(examples.images[some]).permute(0, 3, 1, 2).float()
-        peaks = model(own_preprocess()(images)).heatmaps.flatten(2).amax(-1)
+        peaks = estimator.heatmaps(own_preprocess()(images)).flatten(2).amax(-1)
         confidences.append(peaks.mean(-1))
     factor = float(CLEAR_CONFIDENCE / torch.cat(confidences).quantile(0.05).clamp(min=1e-3))
     model.head.conv.weight.mul_(factor)

@@ -16,8 +16,11 @@ from posedive.body.smpl import load_body
 from posedive.datasets import training_pairs
 from posedive.diffusion.sampler import to_tensor
 from posedive.diffusion.weights import load_generator
+from posedive.errors import DatasetError
+from posedive.filters.pose_estimator import PoseEstimator
+from posedive.filters.rules import accept_reference, accept_target, mean_confidence
 from posedive.jobs.blocks import existing_blocks, write_block
-from posedive.jobs.sources import open_spec_dataset
+from posedive.jobs.sources import open_spec_dataset, people_of, read_image
 from posedive.records import Body, Camera, Fit, PersonImage
 from posedive.render.conditions import draw_conditions, read_reference
 from posedive.spec.train import Train
@@ -47,7 +50,7 @@ def make_blocks(spec: Train, uri: str) -> list[int]:
 
 def _groups(spec: Train) -> list[list[int]]:
     dataset = open_spec_dataset(spec.dataset, spec.size)
-    images = [image for image in dataset.images(spec.dataset.split) if image.pid > 0]
+    images = people_of(spec.dataset, dataset)
     pids = sorted({image.pid for image in images})
     np.random.default_rng((spec.seed, 3)).shuffle(pids)
     per_block = IDENTITIES_PER_BLOCK
@@ -64,11 +67,12 @@ class _Maker:
         self.uri = uri
         self.dataset = open_spec_dataset(spec.dataset, spec.size)
         self.by_pid: dict[int, list[PersonImage]] = {}
-        for image in self.dataset.images(spec.dataset.split):
+        for image in people_of(spec.dataset, self.dataset):
             self.by_pid.setdefault(image.pid, []).append(image)
         if spec.what == "generator":
             self.body = load_body(spec.body)
             self.codec = load_generator(spec.initial or "embedded").codec
+            self.estimator = spec.filter and PoseEstimator.load(spec.filter.pose_estimator)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         index, pids = int(batch["index"][0]), [int(p) for p in batch["pids"][0]]
@@ -77,8 +81,8 @@ class _Maker:
         return {"index": batch["index"]}
 
     def _images(self, index: int, pids: list[int]) -> dict[str, np.ndarray]:
-        images = [self.dataset.read(image) for pid in pids for image in self.by_pid[pid]]
-        return {"images": np.stack(images)}
+        images = [image for pid in pids for image in self.by_pid[pid]]
+        return {"images": np.stack([self._read(image) for image in images])}
 
     def _pairs(self, index: int, pids: list[int]) -> dict[str, np.ndarray]:
         spec = self.spec
@@ -86,16 +90,38 @@ class _Maker:
         examples = []
         for pid in pids:
             images = [image for image in self.by_pid[pid] if image.fit is not None]
-            pixels = {image.key: self.dataset.read(image) for image in images}
+            pixels = {image.key: self._read(image) for image in images}
+            references, targets_from = self._usable(images, pixels)
             for reference, targets in training_pairs(
-                images,
+                references,
                 rng,
+                targets_from=targets_from,
                 references=spec.references_per_identity,
                 targets=spec.targets_per_reference,
                 same_camera_ratio=spec.same_camera_ratio,
             ):
                 examples.append(self._example(reference, targets, pixels, rng))
+        if not examples:
+            raise DatasetError(f"no training pairs among pids {pids}; is the filter too strict?")
         return {name: np.stack([e[name] for e in examples]) for name in examples[0]}
+
+    def _read(self, image: PersonImage) -> np.ndarray:
+        return read_image(self.dataset, image, self.spec.size)
+
+    def _usable(
+        self, images: list[PersonImage], pixels: dict[str, np.ndarray]
+    ) -> tuple[list[PersonImage], list[PersonImage]]:
+        """Those that may be references (Eq. 10), and those that may be targets (Eq. 11)."""
+        rule = self.spec.filter
+        if rule is None or self.estimator is None or not images:
+            return images, images
+        found = self.estimator(np.stack([pixels[image.key] for image in images]))
+        confidence = [mean_confidence(keypoints) for keypoints in found]
+        scored = list(zip(images, confidence, strict=True))
+        return (
+            [i for i, c in scored if accept_reference(c, rule.reference_threshold).kept],
+            [i for i, c in scored if accept_target(c, rule.target_threshold).kept],
+        )
 
     def _example(self, reference, targets, pixels, rng) -> dict[str, np.ndarray]:
         spec, conditions = self.spec, self.spec.conditions

@@ -1,5 +1,6 @@
 """The parts that a spec names, opened: dataset, viewpoints. For drivers and workers alike."""
 
+import cv2
 import numpy as np
 
 from posedive.datasets import Dataset, open_dataset
@@ -36,6 +37,18 @@ def people_of(spec: DatasetSpec, dataset: Dataset) -> list[PersonImage]:
     order = np.random.default_rng((spec.seed, 0x1D)).permutation(len(pids))
     chosen = {pids[i] for i in order[: spec.identities]}
     return [image for image in images if image.pid in chosen]
+
+
+def read_image(dataset: Dataset, image: PersonImage, size: tuple[int, int]) -> np.ndarray:
+    """The image's pixels at the job's size; a fit's camera is in image heights, so it still fits.
+
+    Raises DatasetError or OSError when it can't be read.
+    """
+    pixels = dataset.read(image)
+    if pixels.shape[:2] == (size[1], size[0]):
+        return pixels
+    shrinks = pixels.shape[0] > size[1]
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
 def focal_of(spec: Viewpoints) -> float:

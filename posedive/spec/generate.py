@@ -56,9 +56,6 @@ class Filter(Part):
     reference_threshold: Confidence = Field(
         default=0.6, description="mean confidence of the reference"
     )
-    target_threshold: Confidence = Field(
-        default=0.6, description="share of the target's joints in frame"
-    )
     generated_threshold: Confidence = Field(
         default=0.6, description="mean confidence of the generated"
     )
@@ -66,7 +63,7 @@ class Filter(Part):
         default=0.1, description="reference to generated, Eq. 12"
     )
     min_oks: Confidence = Field(
-        default=0.5, description="detected keypoints against the condition's"
+        default=0.3, description="detected keypoints against the condition's"
     )
 
 

@@ -5,7 +5,17 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from posedive.spec.base import Part, Spec
-from posedive.spec.parts import BODY, SEED, SIZE, Dataset, PoseSourceName, Precision, Size, Uri
+from posedive.spec.parts import (
+    BODY,
+    SEED,
+    SIZE,
+    Confidence,
+    Dataset,
+    PoseSourceName,
+    Precision,
+    Size,
+    Uri,
+)
 
 ConditionName = Literal["depth", "normals", "skeleton", "appearance"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -20,6 +30,20 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
 class Checkpoint(Part):
     every_minutes: float = Field(default=5, gt=0, description="minutes between checkpoints")
     keep: int = Field(default=2, gt=0, description="checkpoints kept, the newest")
+
+
+class PairFilter(Part):
+    """Which images may make pairs (paper, Eq. 10 and 11)."""
+
+    pose_estimator: str = Field(
+        default="embedded",
+        min_length=1,
+        description="embedded, a folder, or a VitPose name on the hub",
+    )
+    reference_threshold: Confidence = Field(
+        default=0.6, description="mean confidence of a reference"
+    )
+    target_threshold: Confidence = Field(default=0.6, description="mean confidence of a target")
 
 
 class TrainResources(Part):
@@ -81,6 +105,9 @@ class Train(Spec):
         default=0.999, ge=0, lt=1, description="of the averaged weights, per step"
     )
     same_camera_ratio: Share = Field(default=0.5, description="share of pairs from one camera")
+    filter: PairFilter | None = Field(
+        default=None, description="null: every image may make pairs, as rendered ones may"
+    )
     fit_jitter: float = Field(default=0.0, ge=0, description="noise on SMPL fits, rad")
     seed: int = SEED
     checkpoint: Checkpoint = Checkpoint()

@@ -60,6 +60,15 @@ def test_oks_leaves_out_joints_beyond_the_frame():
     assert oks(found, expected, 900.0) == 0.0
 
 
+def test_oks_counts_a_joint_by_the_confidence_it_was_found_with():
+    found, expected = keypoints(1.0), keypoints(1)
+    found[9, 0] += 500
+    found[9, 2] = 0.25
+    assert oks(found, expected, 900.0) == pytest.approx(16 / 16.25)
+    found[:, 2] = 0
+    assert oks(found, expected, 900.0) == 0.0
+
+
 def test_the_threshold_itself_is_accepted():
     assert accept_reference(0.6, 0.6).kept
     assert accept_target(0.6, 0.6).kept

@@ -4,7 +4,6 @@ import json
 import logging
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
@@ -12,7 +11,7 @@ from posedive.body.smpl import load_body, pose_body
 from posedive.errors import DatasetError
 from posedive.jobs.planning import planned
 from posedive.jobs.references import read_references
-from posedive.jobs.sources import open_spec_dataset, people_of
+from posedive.jobs.sources import open_spec_dataset, people_of, read_image
 from posedive.jobs.stages.rows import Rows, column, to_png
 from posedive.records import Pair, PersonImage
 from posedive.render.conditions import draw_conditions, read_reference
@@ -47,19 +46,16 @@ class Render:
         }
 
     def _row(self, pair: Pair, vertices: np.ndarray, joints: np.ndarray) -> dict[str, Any]:
-        width, height = self.spec.size
         image = self.images[pair.reference]
         row = {"key": pair.key, "seed": pair.seed, "reason": "", "area_px": 0.0}
         row |= {name: b"" for name in ("reference", "composite", *self.conditions)}
         row["keypoints"] = np.zeros((17, 3), np.float32)
         row["record"] = json.dumps(_record(pair, image))
         try:
-            rgb = self.dataset.read(image)
+            rgb = read_image(self.dataset, image, self.spec.size)
         except (DatasetError, OSError) as error:
             log.warning("unreadable reference=%s reason=%s", image.key, error)
             return row | {"reason": "reference_unreadable"}
-        if rgb.shape[:2] != (height, width):
-            rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
         colours = None
         if "appearance" in self.conditions and image.fit is not None:
             colours = read_reference(self.body, rgb, image.fit)
