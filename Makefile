@@ -9,8 +9,8 @@ POSEDIVE = .venv/bin/posedive
 
 demo: .venv/.installed
 	$(POSEDIVE) generate jobs/demo.yaml
-	$(POSEDIVE) verify out/demo/shards
-	$(POSEDIVE) report out/demo/shards
+	$(POSEDIVE) verify out/demo
+	$(POSEDIVE) report out/demo
 
 test: .venv/.installed
 	scripts/system_packages

@@ -29,8 +29,8 @@ A job is a YAML file (see jobs/); a typical way through:
   posedive validate jobs/demo.yaml     is the file right? takes a moment, does nothing
   posedive plan jobs/demo.yaml         how many pairs, shards, bytes
   posedive generate jobs/demo.yaml     do it; run again to go on after a stop
-  posedive verify out/demo/shards      is every planned pair there, once, and whole?
-  posedive report out/demo/shards      one HTML page to look at
+  posedive verify out/demo      is every planned pair there, once, and whole?
+  posedive report out/demo      one HTML page to look at
 """
 
 EPILOG = """\
@@ -175,13 +175,13 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(
         verify,
         "prove shards against their plan: every pair once, every byte right",
-        "posedive verify out/demo/shards --json",
+        "posedive verify out/demo --json",
     )
     sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
     sub = command(
         report,
         "write one self-contained HTML page about a set of shards",
-        "posedive report out/demo/shards --out /tmp/report.html",
+        "posedive report out/demo --out /tmp/report.html",
     )
     sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
     sub.add_argument("--out", metavar="HTML", help="path of the page; default: beside the shards")

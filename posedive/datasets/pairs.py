@@ -1,10 +1,12 @@
-"""Training pairs: a reference and targets of the same person, never the same image."""
+"""Which images of a person go together: training pairs, and the others that an appearance map
+draws on beside its reference."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from posedive.records import PersonImage
+from posedive.render.viewpoints import viewpoint_of
 
 
 def training_pairs(
@@ -41,3 +43,25 @@ def training_pairs(
             fresh = [image for image in pool if image not in chosen] or pool
             chosen.append(fresh[int(rng.integers(len(fresh)))])
         yield reference, chosen
+
+
+def companions(
+    images: Sequence[PersonImage], reference: PersonImage, count: int
+) -> list[PersonImage]:
+    """Up to `count` other images of the reference's person, each seen from as far from the ones
+    before it as there is (in azimuth); only images with a fit. Deterministic."""
+    others = [i for i in images if i.fit is not None and i.key != reference.key]
+    if reference.fit is None or not others:
+        return []
+    azimuth = {i.key: viewpoint_of(i.fit)[0] for i in (reference, *others) if i.fit is not None}
+    chosen: list[PersonImage] = []
+    while others and len(chosen) < count:
+        taken = [azimuth[image.key] for image in (reference, *chosen)]
+        farthest = max(others, key=lambda i: (min(_arc(azimuth[i.key], a) for a in taken), i.key))
+        chosen.append(farthest)
+        others.remove(farthest)
+    return chosen
+
+
+def _arc(a_deg: float, b_deg: float) -> float:
+    return abs((a_deg - b_deg + 180) % 360 - 180)

@@ -40,6 +40,7 @@ class GeneratorConfig:
         latents (appearance condition); empty when the latents themselves are.
     guider_channels: widths of each pose guider before its last layer, one stride of 2 between.
     fused_guider: Eq. 7's single guider over concatenated maps, in place of one per condition.
+    guider_heads: of the self-attention before each guider's last layer, as Champ has it; 0: none.
     """
 
     size: tuple[int, int]
@@ -54,6 +55,7 @@ class GeneratorConfig:
     latent_std: tuple[float, ...]
     residual_std: tuple[float, ...] = ()
     fused_guider: bool = False
+    guider_heads: int = 0
 
     @property
     def latent_channels(self) -> int:
@@ -96,7 +98,7 @@ def embedded_config(size: tuple[int, int] = (64, 128)) -> GeneratorConfig:
         unet={
             "in_channels": channels,
             "out_channels": channels,
-            "block_out_channels": [48, 96, 144],
+            "block_out_channels": [64, 96, 128],
             "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
             "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
             "layers_per_block": 1,

@@ -18,6 +18,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from posedive.diffusion.attention import References
 from posedive.diffusion.config import CONDITION_CHANNELS
@@ -55,8 +56,20 @@ class Recipe:
 class DenoisingTask(nn.Module):
     """batch -> loss per sample; a module, so that DDP and FSDP can wrap it whole."""
 
-    def __init__(self, generator: Generator, recipe: Recipe, train_image_encoder: bool):
+    channels: Tensor
+
+    def __init__(
+        self,
+        generator: Generator,
+        recipe: Recipe,
+        train_image_encoder: bool,
+        channels: Tensor | None = None,
+    ):
+        """channels: (latent channels,) weights in the loss, of mean 1; None weighs them alike."""
         super().__init__()
+        if channels is None:
+            channels = torch.ones(generator.config.latent_channels)
+        self.register_buffer("channels", channels, persistent=False)
         self.generator = generator
         self.recipe = recipe
         generator.requires_grad_(True)
@@ -109,7 +122,9 @@ class DenoisingTask(nn.Module):
             weights = min_snr_weights(scheduler, t, recipe.min_snr_gamma)
         target = target_of(scheduler, x_0, noise, t)
         foreground = self._foreground(batch["maps"], like)
-        return denoising_loss(out, target, foreground, recipe.foreground_weight, weights)
+        return denoising_loss(
+            out, target, foreground, recipe.foreground_weight, self.channels, weights
+        )
 
     def _maps(self, maps: np.ndarray, like: Tensor) -> dict[str, Tensor]:
         tensor = to_tensor(rearrange(maps, "r k h w c -> (r k) h w c"), like)
@@ -131,9 +146,9 @@ class Trainer:
     def __init__(self, task: DenoisingTask, wrapped: nn.Module, recipe: Recipe):
         """`wrapped`: the task itself, or what DDP or FSDP made of it."""
         self.task, self.wrapped, self.recipe = task, wrapped, recipe
-        self.parameters = [p for p in task.parameters() if p.requires_grad]
+        self.parameters: list[Tensor] = [p for p in task.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            self.parameters, recipe.learning_rate, weight_decay=recipe.weight_decay
+            self.parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
         self.average = [p.detach().clone() for p in self.parameters]
         self.step = 0
@@ -153,9 +168,7 @@ class Trainer:
             self.optimizer.step()
         self.step += 1
         decay = min(recipe.ema_decay, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for average, p in zip(self.average, self.parameters, strict=True):
-                average.lerp_(p, 1 - decay)
+        get_ema_multi_avg_fn(decay)(self.average, self.parameters, self.step)
         return float(loss.detach())
 
     def state(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional
 from transformers import VitPoseForPoseEstimation
+from transformers import logging as transformers_logging
 from transformers.image_processing_base import ImageProcessingMixin
 
 from posedive.body.skeleton import COCO_FLIP
@@ -96,6 +97,7 @@ class PoseEstimator:
     def load(cls, name: str, device: str = "cpu") -> "PoseEstimator":
         """`name`: "embedded", a folder, or a hub repository. Raises WeightsError."""
         source = _locate(name)
+        transformers_logging.disable_progress_bar()  # of 100 small tensors, in each worker
         try:
             config, _ = ImageProcessingMixin.get_image_processor_dict(source)
             preprocess = Preprocess.from_config(config)

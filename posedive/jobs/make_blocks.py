@@ -22,7 +22,8 @@ from posedive.filters.rules import accept_reference, accept_target, mean_confide
 from posedive.jobs.blocks import existing_blocks, write_block
 from posedive.jobs.sources import open_spec_dataset, people_of, read_image
 from posedive.records import Body, Camera, Fit, PersonImage
-from posedive.render.conditions import draw_conditions, read_reference
+from posedive.render.appearance import Looks, Sighting, join
+from posedive.render.conditions import draw_conditions, read_sighting
 from posedive.spec.train import Train
 
 IDENTITIES_PER_BLOCK = 16
@@ -92,6 +93,7 @@ class _Maker:
             images = [image for image in self.by_pid[pid] if image.fit is not None]
             pixels = {image.key: self._read(image) for image in images}
             references, targets_from = self._usable(images, pixels)
+            sightings = {i.key: self._sighting(i, pixels[i.key], rng) for i in references}
             for reference, targets in training_pairs(
                 references,
                 rng,
@@ -100,7 +102,7 @@ class _Maker:
                 targets=spec.targets_per_reference,
                 same_camera_ratio=spec.same_camera_ratio,
             ):
-                examples.append(self._example(reference, targets, pixels, rng))
+                examples.append(self._example(reference, targets, pixels, sightings, rng))
         if not examples:
             raise DatasetError(f"no training pairs among pids {pids}; is the filter too strict?")
         return {name: np.stack([e[name] for e in examples]) for name in examples[0]}
@@ -123,16 +125,33 @@ class _Maker:
             [i for i, c in scored if accept_target(c, rule.target_threshold).kept],
         )
 
-    def _example(self, reference, targets, pixels, rng) -> dict[str, np.ndarray]:
+    def _sighting(self, image: PersonImage, rgb: np.ndarray, rng) -> Sighting:
+        """Real fits are estimates: half of the images are read through a shaken one."""
+        assert image.fit is not None
+        exact = rng.random() < 0.5
+        fit = image.fit if exact else shaken(image.fit, self.spec.fit_jitter, rng)
+        return read_sighting(self.body, rgb, fit)
+
+    def _looks(self, reference, target, sightings: dict[str, Sighting], rng) -> Looks:
+        """From the reference and some other images, never the target itself."""
+        others = [s for k, s in sightings.items() if k not in (reference.key, target.key)]
+        count = int(rng.integers(min(self.spec.appearance_images - 1, len(others)) + 1))
+        chosen = rng.permutation(len(others))[:count]
+        return join(self.body, sightings[reference.key], [others[i] for i in chosen])
+
+    def _example(self, reference, targets, pixels, sightings, rng) -> dict[str, np.ndarray]:
         spec, conditions = self.spec, self.spec.conditions
         rgb = pixels[reference.key]
-        # Real fits are estimates: half of the references are read through a shaken one.
-        fit = reference.fit if rng.random() < 0.5 else shaken(reference.fit, spec.fit_jitter, rng)
-        colours = read_reference(self.body, rgb, fit)
-        drawn = [draw_conditions(self.body, t.fit, spec.size, colours) for t in targets]
+        drawn = []
+        for target in targets:
+            looks = None
+            if "appearance" in conditions:
+                looks = self._looks(reference, target, sightings, rng)
+            drawn.append(draw_conditions(self.body, target.fit, spec.size, looks))
         return {
             "reference": rgb,
             "reference_latents": self._latents(rgb[None])[0],
+            "target": np.stack([pixels[t.key] for t in targets]),
             "target_latents": self._latents(np.stack([pixels[t.key] for t in targets])),
             "composite_latents": self._latents(np.stack([d.composite for d in drawn])),
             "maps": np.stack([np.dstack([d.maps[c] for c in conditions]) for d in drawn]),

@@ -15,5 +15,6 @@ def start_ray() -> None:
             include_dashboard=False if "RAY_ADDRESS" not in os.environ else None,
             logging_level=logging.WARNING,
         )
-    logging.getLogger("ray").setLevel(logging.WARNING)
+    for name in ("ray", "ray.data", "ray.train"):  # each sets a level of its own when imported
+        logging.getLogger(name).setLevel(logging.WARNING)
     DataContext.get_current().enable_progress_bars = False

@@ -23,6 +23,7 @@ from ray.train.torch import prepare_model
 
 from posedive.diffusion.config import CONFIGS, GeneratorConfig
 from posedive.diffusion.generator import Generator
+from posedive.diffusion.loss import channel_weights
 from posedive.diffusion.training import DenoisingTask, Recipe, Trainer
 from posedive.diffusion.vae_training import (
     latent_statistics,
@@ -67,7 +68,12 @@ def train_generator(config: dict[str, Any]) -> None:
         seed=spec.seed,
         dtype=DTYPES[spec.precision],
     )
-    task = DenoisingTask(generator, recipe, train_image_encoder=spec.model == "embedded")
+    task = DenoisingTask(
+        generator,
+        recipe,
+        train_image_encoder=spec.model == "embedded",
+        channels=_channels(generator, reader),
+    )
     # The reference branch's last layer ends at its norm: what follows it gets no gradient.
     wrapped = prepare_model(task, parallel_strategy_kwargs={"find_unused_parameters": True})
     trainer = Trainer(task, wrapped, recipe)
@@ -268,6 +274,14 @@ def _measure_residual(generator: Generator, reader: Blocks) -> None:
     std = tuple(float(s) for s in apart.std((0, 1, 3, 4)))
     generator.config = replace(generator.config, residual_std=std)
     generator.set_residual_std(std)
+
+
+def _channels(generator: Generator, reader: Blocks) -> torch.Tensor:
+    """Weights of the latent channels, from a few pictures of the first block."""
+    latents = torch.from_numpy(reader.read(reader.indices[0])["target_latents"][:16, 0]).float()
+    unit = generator.residual_std if generator.uses_appearance else torch.ones(latents.shape[1:2])
+    rng = torch.Generator().manual_seed(0)
+    return channel_weights(generator.codec.decode, latents, unit.reshape(-1, 1, 1), rng)
 
 
 LOOPS = {"generator": train_generator, "vae": train_vae, "pose_estimator": train_estimator}

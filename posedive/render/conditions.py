@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from posedive.records import Fit
-from posedive.render.appearance import ReferenceColours, carry_colours, reference_colours
+from posedive.render.appearance import Looks, Sighting, carry_colours, sight
 from posedive.render.maps import Maps, render_maps
 
 
@@ -23,25 +23,25 @@ class DrawnCondition:
     target: Maps
 
 
-def read_reference(model, rgb: np.ndarray, fit: Fit) -> ReferenceColours:
-    """Once per reference image: its colours by body vertex, and its background."""
+def read_sighting(model, rgb: np.ndarray, fit: Fit) -> Sighting:
+    """Once per image of a person: its colours by body vertex, and its background."""
     height, width = rgb.shape[:2]
-    return reference_colours(model, rgb, render_maps(model, fit, (width, height)))
+    return sight(model, rgb, render_maps(model, fit, (width, height)))
 
 
 def draw_conditions(
     model,
     target: Fit,
     size: tuple[int, int],
-    reference: ReferenceColours | None,
+    looks: Looks | None,
     posed: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> DrawnCondition:
-    """`reference` None: the appearance map is empty, as for a set without SMPL fits."""
+    """`looks` None: the appearance map is empty, as for a set without SMPL fits."""
     drawn = render_maps(model, target, size, posed)
     maps = {"depth": drawn.depth, "normals": drawn.normals, "skeleton": drawn.skeleton}
-    if reference is None:
+    if looks is None:
         maps["appearance"] = np.zeros((size[1], size[0], 4), np.uint8)
         return DrawnCondition(maps, np.zeros_like(drawn.depth), drawn)
-    carried = carry_colours(model, reference, drawn)
+    carried = carry_colours(model, looks, drawn)
     maps["appearance"] = np.dstack([carried.rgb, carried.validity])
     return DrawnCondition(maps, carried.composite, drawn)

@@ -38,6 +38,11 @@ class Generator(Part):
     guidance_scale: float = Field(
         default=1.0, ge=1, description="1 is without guidance, at half the cost"
     )
+    appearance_images: int = Field(
+        default=8,
+        gt=0,
+        description="images of the person that the appearance map draws on; 1: the reference's",
+    )
     batch_size: int = Field(default=8, gt=0, description="pairs per forward pass")
     precision: Precision = Field(default="auto", description="auto: what the device does best")
     attention: Literal["auto", "native", "xformers"] = Field(
@@ -63,7 +68,7 @@ class Filter(Part):
         default=0.1, description="reference to generated, Eq. 12"
     )
     min_oks: Confidence = Field(
-        default=0.3, description="detected keypoints against the condition's"
+        default=0.33, description="detected keypoints against the condition's"
     )
 
 

@@ -108,6 +108,12 @@ class Train(Spec):
     filter: PairFilter | None = Field(
         default=None, description="null: every image may make pairs, as rendered ones may"
     )
+    appearance_images: int = Field(
+        default=8,
+        gt=0,
+        description="images of the person that an appearance map draws on, at most; how many of"
+        " them is drawn for each pair",
+    )
     fit_jitter: float = Field(default=0.0, ge=0, description="noise on SMPL fits, rad")
     seed: int = SEED
     checkpoint: Checkpoint = Checkpoint()

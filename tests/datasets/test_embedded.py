@@ -153,10 +153,10 @@ def test_wide_and_biased_worlds_share_nobody():
         assert np.abs(biased.betas - wide.betas).max() > 0.1
 
 
-def test_a_wide_world_has_one_place_a_person_and_any_view():
+def test_a_wide_world_has_two_places_a_person_and_any_view():
     images = EmbeddedWorld(seed=1, identities=12, wide=True).images("train")
     assert len(images) == 12 * 8
-    assert all(len({i.camid for i in images if i.pid == pid}) == 1 for pid in range(1, 13))
+    assert all(len({i.camid for i in images if i.pid == pid}) == 2 for pid in range(1, 13))
     azimuth, elevation = views(images)
     assert len(np.unique(azimuth // 45)) == 8
     assert elevation.max() > 35 and elevation.min() < 8

@@ -1,11 +1,16 @@
 """Training pairs are of one person, of two images, and of the cameras asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from posedive.datasets import open_dataset, training_pairs
+from posedive.datasets.embedded import EmbeddedWorld
+from posedive.datasets.pairs import companions
 from posedive.errors import DatasetError
 from posedive.records import PersonImage
+from posedive.render.viewpoints import viewpoint_of
 
 IMAGES = [
     PersonImage(f"0001_c{camid}s1_000000_{seq:02d}", 1, camid, "train")
@@ -36,3 +41,25 @@ def test_one_image_alone_makes_no_pair_and_two_people_are_a_mistake():
 def test_an_unknown_set_is_named_beside_the_known():
     with pytest.raises(DatasetError, match="embedded, market1501, got 'mars'"):
         open_dataset("mars")
+
+
+def test_companions_are_seen_from_as_far_apart_as_can_be():
+    images = EmbeddedWorld(seed=3, identities=4).images("train")
+    mine = [image for image in images if image.pid == 2]
+    chosen = companions(mine, mine[0], 3)
+    assert chosen == companions(list(reversed(mine)), mine[0], 3)
+    assert len({i.key for i in chosen} | {mine[0].key}) == 4
+
+    def arc(image):
+        apart = viewpoint_of(image.fit)[0] - viewpoint_of(mine[0].fit)[0]
+        return abs((apart + 180) % 360 - 180)
+
+    assert arc(chosen[0]) == max(arc(image) for image in mine)
+    assert len(companions(mine, mine[0], 100)) == len(mine) - 1
+
+
+def test_only_images_with_a_fit_are_companions():
+    mine = EmbeddedWorld(seed=3, identities=4).images("train")[:6]
+    bare = [replace(image, fit=None) for image in mine]
+    assert companions([mine[0], *bare[1:]], mine[0], 3) == []
+    assert companions(mine, bare[0], 3) == []

@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from posedive.diffusion.config import GeneratorConfig, embedded_config
 from posedive.diffusion.generator import Generator
+from posedive.diffusion.pose_guider import PoseGuider
 
 
 def tiny_config(**changes) -> GeneratorConfig:
@@ -37,7 +39,10 @@ def generator() -> Generator:
     made = Generator(tiny_config()).eval().requires_grad_(False)
     with torch.no_grad():  # guiders start at zero; a test that sees them must see something
         for guider in made.pose_guiders.guiders.values():
-            guider[-1].weight.normal_(0, 0.1)
+            assert isinstance(guider, PoseGuider)
+            last = guider[-1]
+            assert isinstance(last, nn.Conv2d)
+            last.weight.normal_(0, 0.1)
     return made
 
 

@@ -1,4 +1,5 @@
 import torch
+from diffusers.models.attention_processor import Attention
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch.nn import functional
 
@@ -89,6 +90,8 @@ def test_one_context_token_needs_no_softmax():
     unet = tiny_unet(1)
     layer = next(n for n in unet.attn_processors if "attn2" in n).removesuffix(".processor")
     attn = unet.get_submodule(layer)
+    assert isinstance(attn, Attention)
+    assert attn.to_k is not None and attn.to_v is not None and attn.to_out is not None
     hidden, token = draw(1, 2, 12, 16), draw(2, 2, 1, 16)
     q, k, v = attn.to_q(hidden), attn.to_k(token), attn.to_v(token)
     q, k, v = (x.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for x in (q, k, v))

@@ -1,9 +1,11 @@
+import pytest
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from posedive.diffusion.config import EPSILON, V_ZERO_SNR
 from posedive.diffusion.loss import (
     add_noise,
+    channel_weights,
     denoising_loss,
     min_snr_weights,
     offset_noise,
@@ -27,8 +29,9 @@ def test_a_perfect_velocity_gives_back_the_picture_at_every_timestep():
     for t in scheduler.timesteps:
         at = t[None]
         x_t = add_noise(scheduler, x_0, noise, at)
-        step = scheduler.step(target_of(scheduler, x_0, noise, at), t, x_t)
-        torch.testing.assert_close(step.pred_original_sample, x_0, atol=1e-4, rtol=1e-4)
+        velocity = target_of(scheduler, x_0, noise, at)
+        _, found = scheduler.step(velocity, int(t), x_t, return_dict=False)
+        torch.testing.assert_close(found, x_0, atol=1e-4, rtol=1e-4)
 
 
 def test_epsilon_preset_predicts_the_noise():
@@ -60,9 +63,21 @@ def test_foreground_weight_counts_the_person_more_but_keeps_the_scale():
     target = torch.zeros(1, 1, 2, 2)
     on_person, beside = torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
     on_person[..., 0], beside[..., 1] = 1, 1
-    one = torch.ones(1)
-    person = denoising_loss(on_person, target, foreground, 3.0, one)
-    background = denoising_loss(beside, target, foreground, 3.0, one)
+    one, alike = torch.ones(1), torch.ones(1)
+    person = denoising_loss(on_person, target, foreground, 3.0, alike, one)
+    background = denoising_loss(beside, target, foreground, 3.0, alike, one)
     # cells weigh 3 and 1, normalised to mean 1: 1.5 and 0.5; half of the cells are wrong
     torch.testing.assert_close(person, torch.tensor([0.75]))
     torch.testing.assert_close(background, torch.tensor([0.25]))
+
+
+def test_a_channel_weighs_by_what_it_changes_in_the_picture():
+    gains = torch.tensor([4.0, 1.0, 0.0])[:, None, None]
+    weights = channel_weights(
+        lambda z: (z * gains).sum(1, keepdim=True),
+        torch.randn(64, 3, 8, 8),
+        torch.ones(3, 1, 1),
+        torch.Generator().manual_seed(0),
+    )
+    assert weights.mean() == pytest.approx(1)
+    assert weights[2] == 0 and float(weights[0] / weights[1]) == pytest.approx(8, rel=0.1)

@@ -1,10 +1,12 @@
 """A generate job small enough for a test, on the embedded parts and a real local Ray."""
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import yaml
 
 from posedive.spec import load_job
@@ -38,3 +40,11 @@ class Job:
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     return Job(tmp_path, str(tmp_path / "out"))
+
+
+@pytest.fixture
+def fresh_ray() -> Iterator[None]:
+    """Workers have the environment that Ray was started in: a test that changes it starts anew."""
+    ray.shutdown()
+    yield
+    ray.shutdown()

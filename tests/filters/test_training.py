@@ -97,7 +97,7 @@ def test_augmented_joints_stay_on_the_body(draw_stick_figures):
             near = changed.mask[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3]
             on_body, seen = on_body + near.any(), seen + 1
     assert on_body / seen > 0.98
-    assert 0.1 < without / 400 < 0.25
+    assert 0.03 < without / 400 < 0.12
 
 
 def test_the_background_behind_a_body_shows_no_body():

@@ -4,13 +4,15 @@ import pytest
 from posedive.body.skeleton import SMPL_JOINTS
 from posedive.body.smpl import faces as body_faces
 from posedive.render.appearance import (
+    ELSEWHERE,
     FILLED,
     MIRRORED,
     OPPOSITE,
     SEEN,
-    carry,
+    Appearance,
     carry_colours,
-    reference_colours,
+    join,
+    sight,
 )
 from posedive.render.kinship import kinship
 from posedive.render.maps import Maps, condition_fit, render_maps
@@ -50,6 +52,10 @@ def photograph(model, maps: Maps, paint: np.ndarray) -> np.ndarray:
     return np.where(raster.mask[..., None], person, 150).round().astype(np.uint8)
 
 
+def carry(model, image: np.ndarray, reference: Maps, target: Maps) -> Appearance:
+    return carry_colours(model, join(model, sight(model, image, reference)), target)
+
+
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
 
@@ -66,11 +72,11 @@ def test_a_reference_carried_onto_itself_comes_back(model, paint):
 
 def test_a_new_pose_and_view_wears_the_same_clothes(model, paint):
     reference = maps_of(model, STANDING, 0)
-    colours = reference_colours(model, photograph(model, reference, paint), reference)
+    looks = join(model, sight(model, photograph(model, reference, paint), reference))
     for pose, azimuth in [(STRIDING, 30), (STRIDING, 180), (LYING, 300)]:
         target = maps_of(model, pose, azimuth)
         truth = photograph(model, target, paint)
-        carried = carry_colours(model, colours, target)
+        carried = carry_colours(model, looks, target)
         assert psnr(carried.rgb[target.mask], truth[target.mask]) > 20
         assert psnr(carried.composite, truth) > 20
 
@@ -93,6 +99,37 @@ def test_validity_says_how_a_colour_was_come_by(model, paint):
     assert (validity(0, 0) == SEEN).mean() > 0.8
     assert (validity(0, 180) == OPPOSITE).mean() > 0.5  # the head aside
     assert (validity(90, 270) == MIRRORED).mean() > 0.4
+
+
+def test_another_image_shows_what_the_reference_does_not(model, paint):
+    """A bib on the chest, a reference from behind, another image from the front."""
+    rest = model.v_template.numpy()
+    bib = paint.copy()
+    chest = (rest[:, 2] > 0.05) & (np.abs(rest[:, 1] - rest[:, 1].max() + 0.5) < 0.15)
+    bib[chest] = (40, 220, 60)
+    back, front = maps_of(model, STANDING, 180), maps_of(model, STANDING, 0)
+    target = maps_of(model, STRIDING, 10)
+    truth = photograph(model, target, bib)
+    sightings = [sight(model, photograph(model, maps, bib), maps) for maps in (back, front)]
+    alone = carry_colours(model, join(model, sightings[0]), target)
+    both = carry_colours(model, join(model, sightings[0], sightings[1:]), target)
+    assert psnr(both.composite, truth) > psnr(alone.composite, truth) + 3
+    assert not (alone.validity == ELSEWHERE).any()
+    assert (both.validity[target.mask] == ELSEWHERE).mean() > 0.6
+
+
+def test_other_cameras_take_on_the_colours_of_the_reference(model, paint):
+    left, right = maps_of(model, STANDING, 40), maps_of(model, STANDING, 320)
+    cast = np.array([1.2, 1.0, 0.8])
+    yellowish = (photograph(model, right, paint) * cast).clip(0, 255).astype(np.uint8)
+    looks = join(
+        model, sight(model, photograph(model, left, paint), left), [sight(model, yellowish, right)]
+    )
+    true = sight(model, photograph(model, right, paint), right)
+    seen = true.confidence > 0.5
+    recoloured, spoiled = looks.sightings[1].colours[seen], sight(model, yellowish, right)
+    error = np.abs(recoloured - true.colours[seen]).mean()
+    assert error < 0.4 * np.abs(spoiled.colours[seen] - true.colours[seen]).mean()
 
 
 def test_no_face_on_the_back_of_the_head(model, paint):

@@ -53,7 +53,7 @@ def test_the_demo_asks_for_256_pairs_at_64x128():
     spec = generate(ROOT / "jobs/demo.yaml")
     assert (spec.dataset.identities or 0) * spec.images_per_identity == 256
     assert spec.size == (64, 128)
-    assert spec.output.uri == "out/demo/shards"
+    assert spec.output.uri == "out/demo"
     assert spec.output.min_shards == 32
 
 

@@ -4,7 +4,7 @@ In: a seed and a number of identities. Out: PersonImages with Market-1501's keys
 their pixels. Each image is a function of (seed, key) and of its size, and nothing is kept but
 the last few people. A biased world has walking people before low cameras for `train`, `query` and
 `gallery`, and any pose from any side for `query_diverse` and `gallery_diverse`; a wide world has
-only `train`: many people, each in one place, in any pose and from any side.
+only `train`: many people, each in two places, in any pose and from any side.
 """
 
 import functools
@@ -98,8 +98,8 @@ class EmbeddedWorld:
         betas = identity(self.seed, pid, self.wide).betas
         framing = _Framing(betas)
         if self.wide:
-            cameras = [1 + int(rng.integers(NUM_PLACES_WIDE))]
-            counts = [self.images_per_identity]
+            cameras = sorted(1 + rng.choice(NUM_PLACES_WIDE, 2, replace=False))
+            counts = [self.images_per_identity // 2] * 2
         else:
             num = int(rng.integers(3, NUM_CAMERAS + 1))
             cameras = sorted(1 + rng.choice(NUM_CAMERAS, num, replace=False))
