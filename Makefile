@@ -21,6 +21,7 @@ check: .venv/.installed
 
 bench: .venv/.installed
 	$(POSEDIVE) bench render
+	$(POSEDIVE) bench generator
 
 .venv/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "posedive needs Python 3.11 or newer; none found in PATH" >&2; exit 1; }

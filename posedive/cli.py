@@ -20,7 +20,7 @@ from posedive.errors import PosediveError
 
 # Any of these, not zero, in a result: the run fell short, exit code 1.
 SHORTFALLS = ("missing", "doubled", "corrupt", "foreign", "failed")
-BENCHES = ("render",)
+BENCHES = ("render", "generator")
 
 DESCRIPTION = """\
 Re-draws the people of a Re-ID training set in poses and from viewpoints it never had.
@@ -86,6 +86,16 @@ def generate(args: argparse.Namespace) -> dict[str, Any]:
     return run(spec)
 
 
+def evaluate(args: argparse.Namespace) -> dict[str, Any]:
+    spec = _load(args, "evaluate")
+    if spec.what == "generator":
+        from posedive.jobs.evaluate import run
+    else:
+        from posedive.jobs.reid_table import run
+
+    return run(spec)
+
+
 def verify(args: argparse.Namespace) -> dict[str, Any]:
     from posedive.shards.document import open_output
     from posedive.shards.verify import verify
@@ -101,8 +111,11 @@ def report(args: argparse.Namespace) -> dict[str, Any]:
     return write_report(args.uri, out) | {"report": str(out)}
 
 
-def bench(_: argparse.Namespace) -> dict[str, Any]:
-    from posedive.render.bench import measure
+def bench(args: argparse.Namespace) -> dict[str, Any]:
+    if args.name == "generator":
+        from posedive.diffusion.bench import measure
+    else:
+        from posedive.render.bench import measure
 
     return measure()
 
@@ -171,6 +184,11 @@ def _parser() -> argparse.ArgumentParser:
         generate,
         "generate images into shards; run again to go on",
         "posedive generate jobs/demo.yaml --set output.uri=s3://bucket/demo",
+    )
+    job_command(
+        evaluate,
+        "measure a generator's pictures, or what they do to a Re-ID model; run again to go on",
+        "posedive evaluate jobs/evaluate_generator.yaml --set generator.steps=4",
     )
     sub = command(
         verify,

@@ -70,16 +70,16 @@ def test_a_wrong_command_line_exits_2(args, capsys):
     assert "usage: posedive" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["plan", "render", "train", "generate"])
+@pytest.mark.parametrize("command", ["plan", "render", "train", "generate", "evaluate"])
 def test_a_job_of_another_kind_is_refused_before_any_import_of_its_command(command, capsys):
-    other = DEMO if command in ("render", "train") else str(ROOT / "jobs/render.yaml")
+    other = DEMO if command in ("render", "train", "evaluate") else str(ROOT / "jobs/render.yaml")
     assert main([command, other]) == 2
     assert "expected kind: " in capsys.readouterr().err
 
 
 def test_help_shows_an_example_of_each_command(capsys):
-    commands = ("validate", "plan", "render", "train", "generate", "verify", "report", "bench")
-    for command in commands:
+    jobs = ("validate", "plan", "render", "train", "generate", "evaluate")
+    for command in (*jobs, "verify", "report", "bench"):
         with pytest.raises(SystemExit) as stopped:
             main([command, "--help"])
         assert stopped.value.code == 0

@@ -3,7 +3,9 @@
 import importlib.util
 
 import torch
+from torch import nn
 
+from posedive.diffusion.generator import Generator
 from posedive.errors import SpecError
 
 
@@ -25,3 +27,18 @@ def choose_dtype(asked: str, device: str) -> torch.dtype:
     if asked == "fp16" and device == "cpu":
         raise SpecError("generator.precision: fp16 needs CUDA; use auto, fp32 or bf16 on a CPU")
     return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[asked]
+
+
+def place(generator: Generator, device: str, dtype: torch.dtype) -> Generator:
+    """Readies `generator` for drawing on `device`, in place.
+
+    Under autocast only convolutions and linear layers work in `dtype`: theirs are the weights cast
+    here, once, where autocast alone would cast them at each step. All else stays in fp32.
+    """
+    generator.to(device, memory_format=torch.channels_last)
+    for module in generator.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            module.to(dtype)
+    if device == "cuda":
+        generator.denoising_unet.compile()
+    return generator

@@ -33,6 +33,14 @@ def target_of(scheduler: DDIMScheduler, x_0: Tensor, noise: Tensor, timesteps: T
     return scheduler.get_velocity(x_0, noise, timesteps)  # type: ignore[arg-type]
 
 
+def predicted_x_0(
+    scheduler: DDIMScheduler, x_t: Tensor, prediction: Tensor, timesteps: Tensor
+) -> Tensor:
+    """x_0 = sqrt(alpha) x_t - sqrt(1 - alpha) v (Salimans and Ho 2022); of a v-prediction."""
+    alpha = scheduler.alphas_cumprod.to(x_t.device)[timesteps][:, None, None, None]
+    return alpha.sqrt() * x_t - (1 - alpha).sqrt() * prediction
+
+
 def min_snr_weights(scheduler: DDIMScheduler, timesteps: Tensor, gamma: float) -> Tensor:
     """(batch,) weights min(SNR, gamma) / (SNR + 1) for v, / SNR for epsilon (Hang et al. 2023).
 

@@ -3,6 +3,7 @@
 A batch is R references with K targets each (the reference branch runs once per reference):
     reference (R, H, W, 3) uint8        maps (R, K, H, W, sum of condition channels) uint8
     reference_latents (R, C, h, w)      target_latents, composite_latents (R, K, C, h, w)
+    pid (R,)                            target (R, K, H, W, 3) uint8
 Everything random in a step follows from (seed, step, rank), so that a run that went on from a
 checkpoint sees what an uninterrupted one would have seen. VAE and, in pre-trained models, the
 image encoder are frozen.
@@ -28,8 +29,10 @@ from posedive.diffusion.loss import (
     denoising_loss,
     min_snr_weights,
     offset_noise,
+    predicted_x_0,
     target_of,
 )
+from posedive.diffusion.perceptual import PerceptualLoss
 from posedive.diffusion.sampler import to_tensor
 
 WARMUP_STEPS = 200
@@ -47,6 +50,7 @@ class Recipe:
     noise_offset: float
     condition_dropout: float
     foreground_weight: float
+    perceptual_weight: float
     last_timestep_share: float
     ema_decay: float
     seed: int
@@ -64,14 +68,17 @@ class DenoisingTask(nn.Module):
         recipe: Recipe,
         train_image_encoder: bool,
         channels: Tensor | None = None,
+        perceptual: PerceptualLoss | None = None,
     ):
-        """channels: (latent channels,) weights in the loss, of mean 1; None weighs them alike."""
+        """channels: (latent channels,) weights in the loss, of mean 1; None weighs them alike.
+        perceptual: compares what is drawn from pure noise with the true picture, too."""
         super().__init__()
         if channels is None:
             channels = torch.ones(generator.config.latent_channels)
         self.register_buffer("channels", channels, persistent=False)
         self.generator = generator
         self.recipe = recipe
+        self.perceptual = perceptual
         generator.requires_grad_(True)
         generator.codec.requires_grad_(False)
         generator.image_encoder.requires_grad_(train_image_encoder)
@@ -122,9 +129,19 @@ class DenoisingTask(nn.Module):
             weights = min_snr_weights(scheduler, t, recipe.min_snr_gamma)
         target = target_of(scheduler, x_0, noise, t)
         foreground = self._foreground(batch["maps"], like)
-        return denoising_loss(
+        loss = denoising_loss(
             out, target, foreground, recipe.foreground_weight, self.channels, weights
         )
+        drawn = t == last
+        if self.perceptual is None or not drawn.any():
+            return loss
+        with torch.autocast(like.device.type, recipe.dtype, enabled=recipe.dtype != torch.float32):
+            found = predicted_x_0(scheduler, x_t, out.float(), t)
+            pixels = generator.codec.decode(generator.from_diffused(found, start)[drawn])
+            truth = to_tensor(rearrange(batch["target"], "r k h w c -> (r k) h w c"), like)[drawn]
+            cells = 1 + (recipe.foreground_weight - 1) * foreground[drawn]
+            unlike = self.perceptual(pixels, truth, cells)
+        return loss.index_add(0, drawn.nonzero()[:, 0], recipe.perceptual_weight * unlike)
 
     def _maps(self, maps: np.ndarray, like: Tensor) -> dict[str, Tensor]:
         tensor = to_tensor(rearrange(maps, "r k h w c -> (r k) h w c"), like)

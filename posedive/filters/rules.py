@@ -59,6 +59,22 @@ def oks(
     return float((similarity * weight).sum() / weight.sum())
 
 
+def pck(
+    found: Float[np.ndarray, "joints 3"],
+    expected: Float[np.ndarray, "joints 3"],
+    body_px: float,
+    share: float = 0.1,
+) -> float:
+    """Share of the joints in frame that are found within `share` of the body's longer side, body_px
+    (Yang and Ramanan 2013); a joint that hides behind the body counts as any other. 0 when no joint
+    is in the frame."""
+    in_frame = expected[:, 2] > 0
+    if not in_frame.any():
+        return 0.0
+    distance = np.linalg.norm((found - expected)[in_frame, :2], axis=1)
+    return float((distance <= share * body_px).mean())
+
+
 def accept_reference(confidence: float, threshold: float) -> Verdict:
     """Eq. 10: may this picture stand for its identity? `confidence` is the mean over joints."""
     return _at_least(confidence, threshold, "reference_low_confidence")

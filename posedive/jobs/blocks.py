@@ -20,6 +20,12 @@ def write_block(uri: str, index: int, arrays: Mapping[str, np.ndarray]) -> None:
     open_store(uri).put_if_absent(block_name(index), buffer.getvalue())
 
 
+def read_block(uri: str, index: int) -> dict[str, np.ndarray]:
+    data = io.BytesIO(open_store(uri).get(block_name(index)))
+    with np.load(data, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
 def block_name(index: int) -> str:
     return f"block-{index:05d}.npz"
 
@@ -35,16 +41,14 @@ class Blocks:
     def __init__(self, uri: str, indices: list[int], batch_size: int, seed: int):
         if not indices:
             raise StorageError(f"{uri}: no training examples; expected block-00000.npz and on")
-        self.store, self.indices = open_store(uri), indices
+        self.uri, self.indices = uri, indices
         self.batch_size, self.seed = batch_size, seed
         self._loaded: tuple[int, dict[str, np.ndarray]] | None = None
         self.rows = min(len(next(iter(self.read(i).values()))) for i in indices[:1])
 
     def read(self, index: int) -> dict[str, np.ndarray]:
         if self._loaded is None or self._loaded[0] != index:
-            data = io.BytesIO(self.store.get(block_name(index)))
-            with np.load(data, allow_pickle=False) as arrays:
-                self._loaded = index, dict(arrays)
+            self._loaded = index, read_block(self.uri, index)
         return self._loaded[1]
 
     def batch(self, step: int, rank: int, world_size: int) -> dict[str, np.ndarray]:

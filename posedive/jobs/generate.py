@@ -21,7 +21,6 @@ from ray.data import ActorPoolStrategy
 from tqdm import tqdm
 
 from posedive.body.smpl import load_body
-from posedive.diffusion.weights import load_generator, weights_digest
 from posedive.errors import RunError
 from posedive.jobs.planning import planned
 from posedive.jobs.references import usable_images
@@ -31,6 +30,7 @@ from posedive.jobs.sources import open_spec_dataset, people_of
 from posedive.jobs.stages.commit import Commit
 from posedive.jobs.stages.denoise import Denoise
 from posedive.jobs.stages.judge import Judge
+from posedive.jobs.stages.painters import conditions_of, digest_of
 from posedive.jobs.stages.render import Render
 from posedive.records import PersonImage
 from posedive.render.viewpoints import viewpoint_of
@@ -69,8 +69,7 @@ def run(spec: Generate) -> dict[str, Any]:
     images = people_of(spec.dataset, dataset)
     planned(spec, images, None)
     load_body(spec.body)
-    conditions = load_generator(spec.generator.weights).config.conditions
-    weights = weights_digest(spec.generator.weights)
+    conditions, weights = conditions_of(spec), digest_of(spec)
     store = open_store(spec.output.uri)
     store.probe_conditional_put()
     for name, reason in dataset.skipped:

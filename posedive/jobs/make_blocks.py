@@ -15,11 +15,11 @@ from tqdm import tqdm
 from posedive.body.smpl import load_body
 from posedive.datasets import training_pairs
 from posedive.diffusion.sampler import to_tensor
-from posedive.diffusion.weights import load_generator
 from posedive.errors import DatasetError
 from posedive.filters.pose_estimator import PoseEstimator
 from posedive.filters.rules import accept_reference, accept_target, mean_confidence
 from posedive.jobs.blocks import existing_blocks, write_block
+from posedive.jobs.initial import initial_codec
 from posedive.jobs.sources import open_spec_dataset, people_of, read_image
 from posedive.records import Body, Camera, Fit, PersonImage
 from posedive.render.appearance import Looks, Sighting, join
@@ -72,7 +72,7 @@ class _Maker:
             self.by_pid.setdefault(image.pid, []).append(image)
         if spec.what == "generator":
             self.body = load_body(spec.body)
-            self.codec = load_generator(spec.initial or "embedded").codec
+            self.codec = initial_codec(spec)
             self.estimator = spec.filter and PoseEstimator.load(spec.filter.pose_estimator)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -149,6 +149,7 @@ class _Maker:
                 looks = self._looks(reference, target, sightings, rng)
             drawn.append(draw_conditions(self.body, target.fit, spec.size, looks))
         return {
+            "pid": np.array(reference.pid),
             "reference": rgb,
             "reference_latents": self._latents(rgb[None])[0],
             "target": np.stack([pixels[t.key] for t in targets]),

@@ -1,6 +1,7 @@
 """`posedive train`: a spec of kind train -> weights at its output, under Ray Train.
 
     make_blocks      Ray Data: images read, conditions drawn, VAE latents, kept as blocks
+      -> identity    a Ray task: the network of the perceptual loss, where one is asked for
       -> train       Ray Train: workers read blocks by step, report checkpoints every few minutes
       -> publish     the averaged weights of the last checkpoint, at the output's `weights/`
 Running again goes on from the last checkpoint.
@@ -20,6 +21,7 @@ from ray.train import (
 from ray.train.torch import TorchTrainer
 
 from posedive.errors import RunError, SpecError
+from posedive.jobs.identity_net import make_identity_net
 from posedive.jobs.make_blocks import make_blocks
 from posedive.jobs.session import start_ray
 from posedive.jobs.training_loops import LOOPS
@@ -33,6 +35,7 @@ WEIGHTS = "weights"
 def run(spec: Train) -> dict[str, Any]:
     """Trains; returns {"output", "weights", "seconds", "loss", "validation_loss", "step"}."""
     begun = time.monotonic()
+    spec = _anchored(spec)
     if spec.what == "pose_estimator" and spec.output.startswith("s3://"):
         raise SpecError("output: the pose estimator is trained in a folder; got an s3:// URI")
     open_store(spec.output).probe_conditional_put()
@@ -40,6 +43,8 @@ def run(spec: Train) -> dict[str, Any]:
     blocks_uri = f"{spec.output}/blocks"
     indices = [] if spec.what == "pose_estimator" else make_blocks(spec, blocks_uri)
     log.info("examples ready blocks=%d seconds=%.0f", len(indices), time.monotonic() - begun)
+    if spec.what == "generator" and spec.perceptual_weight:
+        make_identity_net(spec, blocks_uri, indices)
     trainer = TorchTrainer(
         LOOPS[spec.what],
         train_loop_config={
@@ -66,6 +71,16 @@ def run(spec: Train) -> dict[str, Any]:
         "weights": f"{spec.output}/{WEIGHTS}",
         "seconds": round(time.monotonic() - begun, 1),
     } | {k: metrics[k] for k in ("step", "loss", "validation_loss") if k in metrics}
+
+
+def _anchored(spec: Train) -> Train:
+    """Ray Train's workers run in a folder of their own: a relative path is made absolute here."""
+
+    def absolute(uri: str) -> str:
+        return uri if "://" in uri or uri == "embedded" else str(Path(uri).absolute())
+
+    places = {"output": spec.output} | ({"initial": spec.initial} if spec.initial else {})
+    return spec.model_copy(update={name: absolute(uri) for name, uri in places.items()})
 
 
 def run_config(spec: Train) -> RunConfig:

@@ -21,7 +21,6 @@ import torch.distributed as dist
 from ray.train import Checkpoint
 from ray.train.torch import prepare_model
 
-from posedive.diffusion.config import CONFIGS, GeneratorConfig
 from posedive.diffusion.generator import Generator
 from posedive.diffusion.loss import channel_weights
 from posedive.diffusion.training import DenoisingTask, Recipe, Trainer
@@ -31,9 +30,11 @@ from posedive.diffusion.vae_training import (
     reconstruction_loss,
     start_from_patches,
 )
-from posedive.diffusion.weights import load_generator, save_generator
+from posedive.diffusion.weights import save_generator
 from posedive.filters.training import train_pose_estimator
 from posedive.jobs.blocks import Blocks
+from posedive.jobs.identity_net import load_perceptual_loss
+from posedive.jobs.initial import config_of, initial_generator, trained
 from posedive.jobs.sources import open_spec_dataset
 from posedive.spec.train import Train
 
@@ -51,8 +52,8 @@ def train_generator(config: dict[str, Any]) -> None:
     reader = Blocks(config["uri"], blocks, references, spec.seed)
     validation = Blocks(config["uri"], held_out, references, spec.seed)
     torch.manual_seed(spec.seed)
-    generator = _initial_generator(spec)
-    if generator.uses_appearance and not _trained(spec):
+    generator = initial_generator(spec)
+    if generator.uses_appearance and not trained(spec):
         _measure_residual(generator, reader)
     recipe = Recipe(
         learning_rate=spec.learning_rate,
@@ -63,6 +64,7 @@ def train_generator(config: dict[str, Any]) -> None:
         noise_offset=spec.noise_offset,
         condition_dropout=spec.condition_dropout,
         foreground_weight=spec.foreground_weight,
+        perceptual_weight=spec.perceptual_weight,
         last_timestep_share=spec.last_timestep_share,
         ema_decay=spec.ema_decay,
         seed=spec.seed,
@@ -73,6 +75,7 @@ def train_generator(config: dict[str, Any]) -> None:
         recipe,
         train_image_encoder=spec.model == "embedded",
         channels=_channels(generator, reader),
+        perceptual=load_perceptual_loss(spec.output) if spec.perceptual_weight else None,
     )
     # The reference branch's last layer ends at its norm: what follows it gets no gradient.
     wrapped = prepare_model(task, parallel_strategy_kwargs={"find_unused_parameters": True})
@@ -141,7 +144,7 @@ def train_vae(config: dict[str, Any]) -> None:
     sample = reader.read(blocks[0])["images"]
     unseen = Blocks(config["uri"], held_out, spec.batch_size, spec.seed).read(held_out[0])["images"]
     torch.manual_seed(spec.seed)
-    generator = Generator(_config(spec))
+    generator = Generator(config_of(spec))
     start_from_patches(generator.codec, sample)
     trainer = _VaeTrainer(generator, spec, sample)
 
@@ -234,37 +237,6 @@ def _agreed(mine: bool) -> bool:
 def _split(blocks: list[int]) -> tuple[list[int], list[int]]:
     """The last block validates, when there is more than one."""
     return blocks[-1:], blocks[:-1] or blocks
-
-
-def _config(spec: Train) -> GeneratorConfig:
-    if isinstance(spec.model, dict):
-        base = GeneratorConfig(**spec.model)
-    else:
-        base = CONFIGS[spec.model](spec.size)
-    return replace(base, conditions=tuple(spec.conditions))
-
-
-def _initial_generator(spec: Train) -> Generator:
-    """The `initial` checkpoint; one that a VAE job wrote gives its codec, the rest is new."""
-    if spec.initial is None:
-        return Generator(_config(spec))
-    loaded = load_generator(spec.initial)
-    if _trained(spec):
-        return loaded
-    fresh = replace(
-        _config(spec), latent_mean=loaded.config.latent_mean, latent_std=loaded.config.latent_std
-    )
-    generator = Generator(fresh)
-    generator.codec.load_state_dict(loaded.codec.state_dict())
-    return generator
-
-
-def _trained(spec: Train) -> bool:
-    """Guiders start at zero: where they are not, somebody trained them."""
-    if spec.initial is None:
-        return False
-    guiders = load_generator(spec.initial).pose_guiders.guiders.values()
-    return any(bool(guider[-1].weight.any()) for guider in guiders)  # type: ignore[index]
 
 
 def _measure_residual(generator: Generator, reader: Blocks) -> None:

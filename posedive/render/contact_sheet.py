@@ -1,9 +1,7 @@
-"""A contact sheet of conditions, for people: depth, normals and skeleton of each, with its label.
+"""Contact sheets, for people: tiles of images with their labels, as one RGB image; of conditions
+with depth, normals and skeleton of each."""
 
-In: conditions; out: one RGB image, tiles in reading order.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -12,38 +10,50 @@ from posedive.body.smpl import pose_body
 from posedive.records import Condition
 from posedive.render.maps import condition_fit, render_maps
 
-_GAP, _LABEL_HEIGHT = 6, 30
+_GAP, _LINE_HEIGHT = 6, 13
 _INK, _PAPER = (40, 40, 40), 255
+_FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.35
 
 
 def contact_sheet(
     model, conditions: Sequence[Condition], size: tuple[int, int], renderer: str = "zbuffer"
 ) -> np.ndarray:
-    tiles = [_tile(model, condition, size, renderer) for condition in conditions]
+    return sheet([_tile(model, condition, size, renderer) for condition in conditions])
+
+
+def sheet(tiles: Sequence[np.ndarray]) -> np.ndarray:
+    """Tiles of one size, in reading order, on a page a little wider than it is high."""
     height, width = tiles[0].shape[:2]
     columns = min(len(tiles), max(1, round((1.6 * len(tiles) * height / width) ** 0.5)))
     rows = -(-len(tiles) // columns)
     shape = (_GAP + rows * (height + _GAP), _GAP + columns * (width + _GAP), 3)
-    sheet = np.full(shape, _PAPER, np.uint8)
+    page = np.full(shape, _PAPER, np.uint8)
     for i, tile in enumerate(tiles):
         top = _GAP + i // columns * (height + _GAP)
         left = _GAP + i % columns * (width + _GAP)
-        sheet[top : top + height, left : left + width] = tile
-    return sheet
+        page[top : top + height, left : left + width] = tile
+    return page
+
+
+def strip(images: Mapping[str, np.ndarray], lines: Sequence[str]) -> np.ndarray:
+    """Images of one size side by side, their names and some lines of text below."""
+    pictures = np.hstack(list(images.values()))
+    label = np.full((_LINE_HEIGHT * (1 + len(lines)) + 4, pictures.shape[1], 3), _PAPER, np.uint8)
+    width = pictures.shape[1] // len(images)
+    texts = [(name, 2 + i * width, 0) for i, name in enumerate(images)]
+    for text, left, line in texts + [(line, 2, i) for i, line in enumerate(lines, start=1)]:
+        foot = 11 + _LINE_HEIGHT * line
+        cv2.putText(label, text, (left, foot), _FONT, _FONT_SCALE, _INK, 1, cv2.LINE_AA)
+    return np.vstack([pictures, label])
 
 
 def _tile(model, condition: Condition, size: tuple[int, int], renderer: str) -> np.ndarray:
     vertices, joints = pose_body(model, [condition.body])
     fit = condition_fit(model, condition, size, vertices=vertices[0])
     maps = render_maps(model, fit, size, posed=(vertices[0], joints[0]), renderer=renderer)
-    images = np.hstack([maps.depth, maps.normals, maps.skeleton])
-    label = np.full((_LABEL_HEIGHT, images.shape[1], 3), _PAPER, np.uint8)
     lines = (
         condition.pose_source,
         f"az {condition.azimuth_deg:.0f} el {condition.elevation_deg:.0f} f {condition.focal:g}",
     )
-    for i, line in enumerate(lines):
-        cv2.putText(
-            label, line, (2, 12 + 13 * i), cv2.FONT_HERSHEY_SIMPLEX, 0.38, _INK, 1, cv2.LINE_AA
-        )
-    return np.vstack([images, label])
+    images = {"depth": maps.depth, "normals": maps.normals, "skeleton": maps.skeleton}
+    return strip(images, lines)

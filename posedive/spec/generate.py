@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from posedive.spec.base import Part, Spec
 from posedive.spec.parts import (
@@ -11,6 +11,7 @@ from posedive.spec.parts import (
     SIZE,
     Confidence,
     Dataset,
+    Interval,
     PoseSourceName,
     Precision,
     Size,
@@ -25,6 +26,7 @@ def _min_to_max(actors: tuple[int, int]) -> tuple[int, int]:
     return actors
 
 
+CONTROLS = ("composite", "oracle")
 Actors = Annotated[int, Field(gt=0)]
 
 
@@ -32,11 +34,20 @@ class Generator(Part):
     """The diffusion model and how it samples."""
 
     weights: Uri = Field(
-        default="embedded", description="embedded, a checkpoint folder, or its s3:// URI"
+        default="embedded",
+        description="embedded, a checkpoint folder, or its s3:// URI; or a control that needs none:"
+        " composite (the appearance map on the reference's background) or oracle (true renders)",
     )
     steps: int = Field(default=8, gt=0, le=1000, description="denoising steps per image")
+    sampler: Literal["ddim", "dpm++", "unipc"] = Field(
+        default="ddim", description="solver; dpm++ and unipc are of second order, at ddim's cost"
+    )
     guidance_scale: float = Field(
         default=1.0, ge=1, description="1 is without guidance, at half the cost"
+    )
+    guidance_interval: Interval = Field(
+        default=(0.0, 1.0),
+        description="[low, high] where guidance applies: 0 is no noise, 1 is all noise",
     )
     appearance_images: int = Field(
         default=8,
@@ -114,3 +125,12 @@ class Generate(Spec):
     seed: int = SEED
     output: Output
     resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _an_oracle_can_render_the_set(self) -> "Generate":
+        if self.generator.weights == "oracle" and self.dataset.name != "embedded":
+            raise ValueError(
+                "generator.weights: oracle renders the truth, which only the embedded set has;"
+                f" got dataset.name {self.dataset.name}"
+            )
+        return self

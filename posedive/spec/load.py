@@ -1,25 +1,35 @@
 """A job file and its overrides -> a spec. YAML is read by the safe loader; keys may not repeat."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from posedive.errors import SpecError
+from posedive.spec.evaluate import Evaluate
 from posedive.spec.generate import Generate
 from posedive.spec.messages import explain, nearest
+from posedive.spec.reid_table import ReidTable
 from posedive.spec.render import Render
 from posedive.spec.train import Train
 
-JOBS = {"render": Render, "train": Train, "generate": Generate}
+Job = Render | Train | Generate | Evaluate | ReidTable
+# The model of each kind; where a kind goes on by `what`, the models of these.
+JOBS: dict[str, type[Job] | dict[str, type[Job]]] = {
+    "render": Render,
+    "train": Train,
+    "generate": Generate,
+    "evaluate": {"generator": Evaluate, "reid": ReidTable},
+}
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-def load_job(path: str | Path, overrides: Sequence[str] = ()) -> Render | Train | Generate:
+def load_job(path: str | Path, overrides: Sequence[str] = ()) -> Job:
     """The spec in the file at `path`, after overrides like 'generator.steps=4' (values in YAML).
     Raises SpecError with the file, the line and the key path of each mistake."""
     root = _compose(Path(path))
@@ -28,13 +38,13 @@ def load_job(path: str | Path, overrides: Sequence[str] = ()) -> Render | Train 
     for override in overrides:
         key_path = _override(document, override)
         places[key_path] = f"--set {override}"
-    kind = document.get("kind")
-    if not isinstance(kind, str) or kind not in JOBS:
-        raise SpecError(_unknown_kind(path, places, document))
+    model = _chosen(JOBS, "kind", path, places, document)
+    if isinstance(model, dict):
+        model = _chosen(model, "what", path, places, document)
     try:
-        return JOBS[kind].model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
-        raise SpecError(explain(error, JOBS[kind], places, str(path))) from None
+        raise SpecError(explain(error, model, places, str(path))) from None
 
 
 def _compose(path: Path) -> yaml.MappingNode:
@@ -128,14 +138,19 @@ def _override(document: dict[str, Any], override: str) -> tuple[str, ...]:
     return keys
 
 
-def _unknown_kind(path: str | Path, places: dict, document: dict[str, Any]) -> str:
-    known = ", ".join(JOBS)
-    if "kind" not in document:
-        hint = nearest("kind", document)
-        return f"{path}: kind is missing; expected kind: {' | '.join(JOBS)}" + (
-            f"; is {hint} a slip?" if hint else ""
+def _chosen(table: Mapping[str, T], key: str, path: str | Path, places: dict, document: dict) -> T:
+    """The table's entry that the document's `key` names."""
+    name = document.get(key)
+    if isinstance(name, str) and name in table:
+        return table[name]
+    if key not in document:
+        hint = nearest(key, document)
+        raise SpecError(
+            f"{path}: {key} is missing; expected {key}: {' | '.join(table)}"
+            + (f"; is {hint} a slip?" if hint else "")
         )
-    got = document["kind"]
-    guess = nearest(str(got), JOBS)
-    did_you_mean = f"; did you mean {guess}?" if guess else ""
-    return f"{places[('kind',)]}: kind: expected one of {known}, got {got!r}{did_you_mean}"
+    guess = nearest(str(name), table)
+    raise SpecError(
+        f"{places[(key,)]}: {key}: expected one of {', '.join(table)}, got {name!r}"
+        + (f"; did you mean {guess}?" if guess else "")
+    )

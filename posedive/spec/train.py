@@ -95,6 +95,12 @@ class Train(Spec):
     foreground_weight: float = Field(
         default=1.0, gt=0, description="weight of the person's latents, the background's being 1"
     )
+    perceptual_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of how unlike a picture drawn from pure noise and the true one look to"
+        " an identity network, which is trained first on the job's own examples",
+    )
     last_timestep_share: Share = Field(
         default=0.0,
         description="share of samples at pure noise, from which few-step sampling draws; the"

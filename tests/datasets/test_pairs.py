@@ -50,7 +50,8 @@ def test_companions_are_seen_from_as_far_apart_as_can_be():
     assert chosen == companions(list(reversed(mine)), mine[0], 3)
     assert len({i.key for i in chosen} | {mine[0].key}) == 4
 
-    def arc(image):
+    def arc(image: PersonImage) -> float:
+        assert image.fit is not None and mine[0].fit is not None
         apart = viewpoint_of(image.fit)[0] - viewpoint_of(mine[0].fit)[0]
         return abs((apart + 180) % 360 - 180)
 

@@ -5,6 +5,7 @@ from torch.nn import functional
 
 from posedive.diffusion.attention import (
     References,
+    cross_outputs,
     reference_keys_values,
     use_reference_attention,
 )
@@ -86,6 +87,22 @@ def test_a_sample_marked_absent_is_drawn_as_without_references():
     assert (full - plain).abs().max() > 1e-3
 
 
+def test_samples_behind_the_references_rows_have_none():
+    reference_unet, denoising_unet = tiny_unet(0), tiny_unet(1)
+    tokens: dict[str, torch.Tensor] = {}
+    run(reference_unet, draw(2, 1, 8, 16, 8), collect=tokens)
+    references = References(reference_keys_values(denoising_unet, tokens))
+    x = draw(7, 2, 8, 16, 8)
+    got = run(denoising_unet, x, references=references)
+    absent = {
+        k: (key.repeat(2, 1, 1), v.repeat(2, 1, 1))
+        for k, (key, v) in references.keys_values.items()
+    }
+    masked = References(absent, torch.tensor([True, False]))
+    expected = run(denoising_unet, x, references=masked)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+
+
 def test_one_context_token_needs_no_softmax():
     unet = tiny_unet(1)
     layer = next(n for n in unet.attn_processors if "attn2" in n).removesuffix(".processor")
@@ -98,6 +115,9 @@ def test_one_context_token_needs_no_softmax():
     expected = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(-2)
     got = attn(hidden, encoder_hidden_states=token)
     torch.testing.assert_close(got, attn.to_out[0](expected), atol=1e-6, rtol=1e-5)
+    once = cross_outputs(unet, token)
+    assert len(once) == len(unet.attn_processors) // 2
+    torch.testing.assert_close(once[f"{layer}.processor"].expand(-1, 12, -1), got)
 
 
 def test_without_references_it_is_the_library_unet():

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from posedive.diffusion.generator import Generator
+from posedive.diffusion.perceptual import PerceptualLoss
 from posedive.diffusion.training import DenoisingTask, Recipe, Trainer, learning_rate
 from tests.diffusion.conftest import tiny_config
 
@@ -17,6 +18,7 @@ RECIPE = Recipe(
     noise_offset=0.05,
     condition_dropout=0.3,
     foreground_weight=2.0,
+    perceptual_weight=0.0,
     last_timestep_share=0.2,
     ema_decay=0.9,
     seed=0,
@@ -32,6 +34,7 @@ def batch(step: int) -> dict[str, np.ndarray]:
 
     return {
         "reference": rng.integers(0, 256, (2, 64, 32, 3), np.uint8),
+        "target": rng.integers(0, 256, (2, 3, 64, 32, 3), np.uint8),
         "reference_latents": latents(2),
         "target_latents": latents(2, 3),
         "composite_latents": latents(2, 3),
@@ -115,3 +118,28 @@ def test_learning_rate_warms_up_and_the_cosine_ends_low():
     assert learning_rate(cosine, 5000) == pytest.approx(1e-3 * (0.02 + 0.98 / 2))
     assert learning_rate(cosine, 10_000) == pytest.approx(2e-5)
     assert learning_rate(replace(RECIPE, steps=10_000), 9000) == 1e-3
+
+
+def test_a_perceptual_loss_counts_only_what_is_drawn_from_pure_noise():
+    network = torch.nn.Conv2d(3, 4, 3)
+    perceptual = PerceptualLoss(network, lambda pixels: [network(pixels)])
+    losses = {}
+    for share in (0.0, 1.0):
+        for weight in (0.0, 1.0):
+            recipe = replace(RECIPE, last_timestep_share=share, perceptual_weight=weight)
+            task = make(recipe).task
+            task.perceptual = perceptual
+            rng = torch.Generator().manual_seed(3)
+            losses[share, weight] = task(batch(0), rng).detach()
+    torch.testing.assert_close(losses[0.0, 1.0], losses[0.0, 0.0])
+    assert (losses[1.0, 1.0] > losses[1.0, 0.0] + 0.1).all()
+
+
+def test_a_perceptual_loss_trains_the_generator_and_no_judge():
+    network = torch.nn.Conv2d(3, 4, 3)
+    trainer = make(replace(RECIPE, last_timestep_share=1.0, perceptual_weight=1.0))
+    trainer.task.perceptual = PerceptualLoss(network, lambda pixels: [network(pixels)])
+    trainer.train_step(batch(0), 0)
+    assert network.weight.grad is None
+    codec = trainer.task.generator.codec
+    assert all(p.grad is None for p in codec.parameters())

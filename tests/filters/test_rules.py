@@ -11,6 +11,7 @@ from posedive.filters.rules import (
     accept_target,
     mean_confidence,
     oks,
+    pck,
 )
 
 
@@ -58,6 +59,22 @@ def test_oks_leaves_out_joints_beyond_the_frame():
     assert oks(found, expected, 900.0) == 1.0
     expected[:, 2] = 0
     assert oks(found, expected, 900.0) == 0.0
+
+
+def test_pck_is_the_share_of_joints_within_a_tenth_of_the_bodys_longer_side():
+    found, expected = keypoints(), keypoints(1)
+    found[:3, 1] += 10  # of a body 100 pixels long: just near enough
+    found[3:6, 1] += 10.1
+    assert pck(found, expected, body_px=100) == pytest.approx(14 / 17)
+
+
+def test_pck_counts_no_joint_beyond_the_frame():
+    found, expected = keypoints(), keypoints(1)
+    found[3:6, 1] += 50
+    expected[3:6, 2] = 0
+    assert pck(found, expected, body_px=100) == 1
+    expected[:, 2] = 0
+    assert pck(found, expected, body_px=100) == 0
 
 
 def test_oks_counts_a_joint_by_the_confidence_it_was_found_with():

@@ -8,7 +8,7 @@ def test_each_condition_has_its_tile_and_label(model):
     conditions = [condition(STANDING), condition(STRIDING, 90), condition(LYING, 200, 30)]
     sheet = contact_sheet(model, conditions, (64, 128))
     assert sheet.dtype == np.uint8
-    tile_height, tile_width = 128 + 30, 3 * 64
+    tile_height, tile_width = 128 + 3 * 13 + 4, 3 * 64
     rows = (sheet.shape[0] - 6) // (tile_height + 6)
     columns = (sheet.shape[1] - 6) // (tile_width + 6)
     assert rows * columns >= 3

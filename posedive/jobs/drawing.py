@@ -1,0 +1,94 @@
+"""Pairs -> their references' pixels and their conditions, drawn: the same for every job."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from posedive.body.smpl import pose_body
+from posedive.datasets import Dataset
+from posedive.datasets.pairs import companions
+from posedive.errors import DatasetError
+from posedive.jobs.sources import read_image
+from posedive.records import Fit, Pair, PersonImage
+from posedive.render.appearance import Looks, Sighting, join
+from posedive.render.conditions import DrawnCondition, draw_conditions, read_sighting
+from posedive.render.maps import condition_fit
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnPair:
+    """reference (H, W, 3) uint8; fit: the condition's body before a camera that frames it;
+    appearance_images: keys of the images that, beside the reference, told how the person looks."""
+
+    reference: np.ndarray
+    fit: Fit
+    condition: DrawnCondition
+    appearance_images: list[str]
+
+
+class PairDrawer:
+    """Keeps what the images of the last person showed: pairs of one pid follow each other."""
+
+    def __init__(
+        self,
+        body,
+        dataset: Dataset,
+        images: Mapping[int, Sequence[PersonImage]],
+        size: tuple[int, int],
+        appearance_images: int,
+    ):
+        """images: those that may be drawn on, by pid. appearance_images: how many of them an
+        appearance map draws on, the reference first; 0: the map stays empty."""
+        self.body, self.dataset, self.size = body, dataset, size
+        self.images, self.appearance_images = images, appearance_images
+        self._sightings: tuple[int, dict[str, Sighting | None]] = (0, {})
+
+    def __call__(self, pairs: Sequence[Pair]) -> Iterator[DrawnPair | None]:
+        """One for each pair, in order; None where the reference can't be read."""
+        posed = zip(*pose_body(self.body, [pair.condition.body for pair in pairs]), strict=True)
+        for pair, (vertices, joints) in zip(pairs, posed, strict=True):
+            yield self._draw(pair, vertices, joints)
+
+    def _draw(self, pair: Pair, vertices: np.ndarray, joints: np.ndarray) -> DrawnPair | None:
+        of_pid = self.images[pair.pid]
+        reference = next(image for image in of_pid if image.key == pair.reference)
+        rgb = self._pixels(reference)
+        if rgb is None:
+            return None
+        looks, others = None, []
+        if self.appearance_images and reference.fit is not None:
+            looks, others = self._looks(reference, of_pid)
+        fit = condition_fit(self.body, pair.condition, self.size, vertices)
+        drawn = draw_conditions(self.body, fit, self.size, looks, (vertices, joints))
+        return DrawnPair(rgb, fit, drawn, others)
+
+    def _looks(
+        self, reference: PersonImage, of_pid: Sequence[PersonImage]
+    ) -> tuple[Looks, list[str]]:
+        """What the person looks like, and the images beside the reference that told."""
+        others = companions(of_pid, reference, self.appearance_images - 1)
+        seen = {i.key: s for i in (reference, *others) if (s := self._sighting(i)) is not None}
+        first = seen.pop(reference.key)
+        return join(self.body, first, list(seen.values())), list(seen)
+
+    def _sighting(self, image: PersonImage) -> Sighting | None:
+        """Read once per person. None when unreadable."""
+        if self._sightings[0] != image.pid:
+            self._sightings = image.pid, {}
+        known = self._sightings[1]
+        if image.key not in known:
+            rgb = self._pixels(image)
+            assert image.fit is not None
+            known[image.key] = None if rgb is None else read_sighting(self.body, rgb, image.fit)
+        return known[image.key]
+
+    def _pixels(self, image: PersonImage) -> np.ndarray | None:
+        try:
+            return read_image(self.dataset, image, self.size)
+        except (DatasetError, OSError) as error:
+            log.warning("unreadable image=%s reason=%s", image.key, error)
+            return None
