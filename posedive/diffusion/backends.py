@@ -30,12 +30,12 @@ def choose_dtype(asked: str, device: str) -> torch.dtype:
 
 
 def place(generator: Generator, device: str, dtype: torch.dtype) -> Generator:
-    """Readies `generator` for drawing on `device`, in place.
+    """Readies `generator` for drawing on `device`, in place; a GPU compiles at the first pass.
 
     Under autocast only convolutions and linear layers work in `dtype`: theirs are the weights cast
     here, once, where autocast alone would cast them at each step. All else stays in fp32.
     """
-    generator.to(device, memory_format=torch.channels_last)
+    generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     for module in generator.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             module.to(dtype)

@@ -10,7 +10,6 @@ time of one thread, so that a busy neighbour or a second core changes little.
 import copy
 import resource
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -53,10 +52,10 @@ class PlainAttention:
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        temb: Tensor | None = None,
-        bank: dict[str, Tensor] | None = None,
+        *,
+        bank: dict[str, Tensor],
     ) -> Tensor:
-        if encoder_hidden_states is not None or bank is None:
+        if encoder_hidden_states is not None:
             return self.attend(attn, hidden_states, encoder_hidden_states)
         both = torch.cat([hidden_states, bank[self.layer]], 1)
         out = self.attend(attn, hidden_states, both)
@@ -91,7 +90,7 @@ def draw_plainly(twin: Generator, asked: Asked, noise: Tensor, steps: int, scale
         composite = twin.codec.encode(to_tensor(asked["composite"], like))
         start = twin.start(composite, maps["appearance"])
         steady = [start.latents, start.validity, *steady]
-    scheduler = DDIMScheduler.from_config(twin.scheduler.config)
+    scheduler = DDIMScheduler(**twin.config.scheduler)
     scheduler.set_timesteps(steps)
     x_t = noise
     for timestep in scheduler.timesteps:
@@ -100,7 +99,8 @@ def draw_plainly(twin: Generator, asked: Asked, noise: Tensor, steps: int, scale
             torch.cat([one, one]), timestep, tokens, cross_attention_kwargs={"bank": bank}
         ).sample
         null, own = out.chunk(2)
-        x_t = scheduler.step(null + scale * (own - null), timestep, x_t).prev_sample
+        out = null + scale * (own - null)
+        x_t = scheduler.step(out, int(timestep), x_t, return_dict=False)[0]
     return twin.from_diffused(x_t, start)
 
 
@@ -193,7 +193,7 @@ def _compare(rounds: int) -> dict[str, float]:
         "batch": lambda i: decoded(generator, draw(generator, asked, noise, STEPS, SCALE))[[i]],
         "matmul": lambda _: matrix @ matrix,
     }
-    seconds: Counter[str] = Counter()
+    seconds = dict.fromkeys(works, 0.0)
     worst = 0.0
     for turn in range(rounds + 1):
         out = {}

@@ -8,9 +8,8 @@ Maps are uint8 (batch, H, W, C) by condition's name. One noise generator per pic
 picture does not depend on its batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -24,13 +23,13 @@ from posedive.diffusion.generator import Generator, Start
 
 Solver = DPMSolverMultistepScheduler | UniPCMultistepScheduler
 
-# From the checkpoint's scheduler config. DPM-Solver++ of first order is DDIM (Lu et al. 2022), and
-# ends without noise after any number of steps, where DDIMScheduler's rounding leaves some (6, 7,
-# 11, ...) or draws nothing (61).
-SAMPLERS: dict[str, Callable[..., Solver]] = {
-    "ddim": partial(DPMSolverMultistepScheduler.from_config, solver_order=1),
-    "dpm++": partial(DPMSolverMultistepScheduler.from_config, solver_order=2),
-    "unipc": partial(UniPCMultistepScheduler.from_config, solver_order=2),
+# The solver and its order. DPM-Solver++ of first order is DDIM (Lu et al. 2022), and ends without
+# noise after any number of steps, where DDIMScheduler's rounding leaves some (6, 7, 11, ...) or
+# draws nothing (61).
+SAMPLERS: dict[str, tuple[type[Solver], int]] = {
+    "ddim": (DPMSolverMultistepScheduler, 1),
+    "dpm++": (DPMSolverMultistepScheduler, 2),
+    "unipc": (UniPCMultistepScheduler, 2),
 }
 
 
@@ -158,7 +157,9 @@ def sample(
 
 
 def _scheduler(generator: Generator, sampler: str, steps: int) -> Solver:
-    scheduler = SAMPLERS[sampler](generator.scheduler.config)
+    """A fresh one from the checkpoint's own scheduler config, as a solver keeps its last steps."""
+    solver, order = SAMPLERS[sampler]
+    scheduler: Solver = solver.from_config(generator.scheduler.config, solver_order=order)  # type: ignore[assignment]
     if generator.scheduler.config["rescale_betas_zero_snr"]:
         # these classes take 2^-24 for the last one, a zero, which shows in latents; fp32 bears this
         scheduler.alphas_cumprod[-1] = 2**-60

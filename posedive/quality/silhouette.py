@@ -54,7 +54,7 @@ def train_silhouette(
     device: str = "cpu",
 ) -> SilhouetteNet:
     torch.manual_seed(seed)
-    model = SilhouetteNet().to(device).to(memory_format=torch.channels_last)
+    model = SilhouetteNet().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, steps, pct_start=WARM_UP

@@ -40,8 +40,8 @@ class Recipe:
     identities_per_batch: int = 16
     images_per_identity: int = 4
     generated_per_identity: int = 2
-    learning_rate: float = 2e-3
-    weight_decay: float = 5e-4
+    learning_rate: float = 1.6e-2
+    weight_decay: float = 5e-2
     warmup_steps: int = 100
     margin: float | None = None
     dtype: torch.dtype = torch.bfloat16

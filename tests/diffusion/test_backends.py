@@ -25,6 +25,7 @@ def test_half_precision_draws_nearly_the_same_picture(generator, asked):
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("default")  # a compiler has much to say about a library's code
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_draws_nearly_the_same_picture(generator, asked):
     how = {"steps": 3, "guidance_scale": 2.0}

@@ -36,13 +36,18 @@ def test_so_it_does_with_the_conditions_of_the_paper():
     assert (ours - plain).abs().max() <= 1e-4
 
 
-def test_operations_grow_by_the_step_and_with_guidance():
+def test_guidance_doubles_a_step_less_what_its_null_half_does_not_read():
     config = tiny_config()
-    one, two, guided = (count_tflop(config, 1, n, scale) for n, scale in ((1, 1), (2, 1), (2, 2)))
-    assert count_tflop(config, 1, 20, 1.0) == pytest.approx(one + 19 * (two - one))
-    # the unconditional half has no reference to attend to
-    assert 0.9 * 2 * (two - one) < guided - one < 2 * (two - one) + one
-    assert count_tflop(config, 8, 2, 1.0) < 8 * two  # of one reference, read once
+
+    def step(scale: float) -> float:
+        return count_tflop(config, 1, 2, scale) - count_tflop(config, 1, 1, scale)
+
+    assert 1.8 * step(1.0) < step(2.0) < 2 * step(1.0)
+
+
+def test_pictures_of_one_reference_share_its_operations():
+    config = tiny_config()
+    assert count_tflop(config, 8, 1, 1.0) < 0.9 * 8 * count_tflop(config, 1, 1, 1.0)
 
 
 @pytest.mark.slow

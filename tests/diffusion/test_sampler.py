@@ -38,7 +38,7 @@ class Bell(Generator):
 
     MEAN, SPREAD = 0.5, 0.3
 
-    def denoise(self, noisy, timesteps, *_):
+    def denoise(self, noisy, timesteps, token, guidance, references, start):
         alpha = self.scheduler.alphas_cumprod[timesteps][:, None, None, None]
         signal, sigma = alpha.sqrt(), (1 - alpha).sqrt()
         share = signal * self.SPREAD**2 / (alpha * self.SPREAD**2 + 1 - alpha)
