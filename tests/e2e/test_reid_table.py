@@ -1,0 +1,43 @@
+"""Arms x seeds on a real local Ray, with models that learn for two steps: whole and resumable."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from posedive.jobs.reid_table import cell_name, run
+from posedive.spec import load_job
+from posedive.spec.reid_table import ReidTable
+from posedive.storage import open_store
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),  # Ray's own; ours are errors in all other tests
+]
+KEEP_ALL = {"generated_threshold": 0, "min_oks": 0, "max_confidence_difference": 1}
+
+
+def test_a_table_is_complete_and_what_is_done_is_not_done_again(tmp_path: Path):
+    path = tmp_path / "table.yaml"
+    table = {
+        "kind": "evaluate",
+        "what": "reid",
+        "dataset": {"name": "embedded", "seed": 7, "identities": 16},
+        "generate": {"images_per_identity": 1, "filter": KEEP_ALL},
+        "arms": {"baseline": None, "composite": {"generator.weights": "composite"}},
+        "yardstick": {"steps": 2},
+        "seeds": 1,
+        "output": str(tmp_path / "out"),
+    }
+    path.write_text(yaml.safe_dump(table))
+    spec = load_job(path)
+    assert isinstance(spec, ReidTable)
+    arms = run(spec)["arms"]
+    assert arms["composite"]["kept"] == 16 and "kept" not in arms["baseline"]
+    for arm in arms.values():
+        assert 0 < arm["mAP"]["mean"] <= 100 and arm["diverse"]["mAP"] == arm["mAP"]
+    store = open_store(spec.output)
+    cell = store.get(cell_name("baseline", 0))
+    assert b"diverse" in cell and b"| composite |" in store.get("results.md")
+    assert run(spec)["arms"] == arms
+    assert store.get(cell_name("baseline", 0)) == cell
