@@ -118,6 +118,8 @@ def test_an_unknown_key_like_no_other_lists_the_known_ones(job):
         ("dataset.name=marktet1501", "got 'marktet1501'; did you mean market1501?"),
         ("viewpoints.focal=far", "near_orthographic or a number > 0, got 'far'"),
         ("viewpoints.elevation_deg=[40,3]", "expected [low, high], got [40.0, 3.0]"),
+        ("generator.guidance_interval=[0.8,0.2]", "expected [low, high], got [0.8, 0.2]"),
+        ("generator.sampler=dpm", "got 'dpm'; did you mean dpm++?"),
         ("size=[64,130]", "size.1: expected a whole number >= 16"),
         ("output.uri=gs://bucket", "expected a folder, file:///... or s3://bucket/prefix"),
         ("output.uri=null", "output.uri: expected text that is not empty, got None"),
