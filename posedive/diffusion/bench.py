@@ -194,7 +194,7 @@ def _compare(rounds: int) -> dict[str, float]:
         "matmul": lambda _: matrix @ matrix,
     }
     seconds = dict.fromkeys(works, 0.0)
-    worst = 0.0
+    apart = []
     for turn in range(rounds + 1):
         out = {}
         for name, work in works.items():
@@ -202,15 +202,14 @@ def _compare(rounds: int) -> dict[str, float]:
             out[name] = work(turn % BATCH)
             if turn > 0:  # the first one warms up
                 seconds[name] += time.process_time() - begun
-        apart = torch.cat([out["one"], out["batch"]]) - out["plain"]
-        worst = max(worst, float(apart.abs().max()))
+        apart.append(torch.cat([out["one"], out["batch"]]) - out["plain"])
     flop_per_s = count_tflop(config, BATCH, STEPS, SCALE) * 1e12 * rounds / seconds["batch"]
     return {
         "images_per_s": BATCH * rounds / seconds["batch"],
         "reference_images_per_s": rounds / seconds["plain"],
         "speedup": BATCH * seconds["plain"] / seconds["batch"],
         "speedup_batch1": seconds["plain"] / seconds["one"],
-        "max_abs_diff": worst,
+        "max_abs_diff": float(torch.stack(apart).abs().max()),
         "matmul_peak_share": flop_per_s / (2 * MATMUL_SIDE**3 * rounds / seconds["matmul"]),
     }
 
