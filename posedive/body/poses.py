@@ -3,6 +3,8 @@
     embedded-walking    walking and standing people: the manners of styles.STYLES  (in-domain)
     embedded-external   the other embedded clips: run, dance, kick, crawl, cartwheel ...
     embedded            both
+    embedded-training   both, less HELD_OUT: what the embedded networks learn from
+    embedded-held-out   HELD_OUT alone: what no embedded generator was trained on
     amass:/dir          every AMASS .npz below a folder, ten poses a second
     fits:/dir           every .npz or .pkl of SMPL fits below a folder, in a camera's frame
                         (x right, y down, as 4D-Humans has it)
@@ -28,6 +30,7 @@ from posedive.body.styles import STYLES, in_style
 from posedive.errors import BodyError
 
 AMASS_POSES_PER_S = 10.0
+HELD_OUT = ("cartwheel", "getup-faceup", "kick", "punch")  # clips: on the hands, lying, upright
 _AMASS_TO_WORLD = Rotation.from_rotvec([-np.pi / 2, 0.0, 0.0])  # z up -> y up
 _CAMERA_TO_WORLD = Rotation.from_rotvec([np.pi, 0.0, 0.0])  # y down, z away -> y up, z near
 
@@ -106,7 +109,8 @@ class AmassPoses:
 
 
 def embedded_poses(*kinds: str) -> ArrayPoses:
-    """The clips that come with the package; kinds: "walking", "external"."""
+    """The clips that come with the package; kinds: "walking", "external" (less HELD_OUT),
+    "held-out"."""
     asset = resources.files("posedive.body") / "assets" / "motions.npz"
     with asset.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         clips, starts = arrays["names"].tolist(), arrays["starts"].tolist()
@@ -121,7 +125,7 @@ def embedded_poses(*kinds: str) -> ArrayPoses:
 
     for number, clip in enumerate(clips):
         frames = slice(starts[number], starts[number + 1])
-        if clip != "walk" and "external" in kinds:
+        if clip != "walk" and ("held-out" if clip in HELD_OUT else "external") in kinds:
             add(clip, body_pose[frames], global_orient[frames])
         if clip == "walk" and "walking" in kinds:
             for name, style in STYLES.items():
@@ -162,8 +166,10 @@ def fit_poses(root: str) -> ArrayPoses:
 
 POSE_SOURCES: dict[str, Callable[[str], PoseSource]] = {
     "embedded-walking": lambda _: embedded_poses("walking"),
-    "embedded-external": lambda _: embedded_poses("external"),
-    "embedded": lambda _: embedded_poses("walking", "external"),
+    "embedded-external": lambda _: embedded_poses("external", "held-out"),
+    "embedded": lambda _: embedded_poses("walking", "external", "held-out"),
+    "embedded-training": lambda _: embedded_poses("walking", "external"),
+    "embedded-held-out": lambda _: embedded_poses("held-out"),
     "amass": AmassPoses,
     "fits": fit_poses,
 }

@@ -1,4 +1,4 @@
-"""`posedive evaluate` of `what: generator`: pictures by three arms of what was never trained on.
+"""`posedive evaluate` of `what: generator`: pictures of a set's people by three arms, scored.
 
     plan           cases by cell, minus the cells whose pictures are kept
       -> Draw      cell -> a row per case: maps, composite, the truth twice   (CPU actors)

@@ -1,6 +1,6 @@
-"""The networks that judge pictures: trained once, on renders of people who are evaluated nowhere.
+"""The networks that judge pictures: trained once, on renders of other people.
 
-images of the judges' world                       (driver)
+images of people whom no evaluated split has, before the same cameras    (driver)
   -> pictures and exact silhouettes               (tasks, one CPU each)
   -> identity net | silhouette net                (a task each, side by side)
   -> identity_net-*.pt, silhouette_net-*.pt       put if absent; the name says what it learnt from
@@ -20,12 +20,15 @@ from posedive.quality.silhouette import SilhouetteNet, train_silhouette
 from posedive.records import PersonImage
 from posedive.reid.model import ReidModel
 from posedive.reid.train import Recipe, train
-from posedive.spec.evaluate import JUDGES_SEED, Evaluate
+from posedive.spec.evaluate import Evaluate
 from posedive.storage import open_store
 
 log = logging.getLogger(__name__)
-IMAGES_PER_IDENTITY = 8  # the world's own number
-IMAGES_PER_TASK = 200
+# A world of the same seed has the same cameras; the test people of one so large come after pid 500.
+PEOPLE = 500
+SPLITS = ("query", "gallery", "query_diverse", "gallery_diverse")
+IMAGES_PER_TASK = 300
+SEED = 500  # of weights and batches: no generator's training begins there
 Size = tuple[int, int]
 Examples = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -49,7 +52,7 @@ class Judges:
 
 def judges_of(spec: Evaluate) -> Judges:
     asked, (width, height) = spec.judges, spec.size
-    learnt_from = f"{width}x{height}-{asked.identities}x{IMAGES_PER_IDENTITY}"
+    learnt_from = f"{width}x{height}-world{spec.dataset.seed}-{asked.identities}"
     return Judges(
         uri=asked.uri or spec.output,
         identities=asked.identities,
@@ -68,7 +71,7 @@ def make_judges(spec: Evaluate) -> Judges:
     }
     missing = {name: of for name, of in trainings.items() if not store.exists(name)}
     if missing:
-        examples = ray.put(_examples(judges.identities, spec.size))
+        examples = ray.put(_examples(spec.dataset.seed, judges.identities, spec.size))
         remote = ray.remote(num_cpus=1, num_gpus=spec.resources.num_gpus)
         running = [remote(learn).remote(examples, steps) for learn, steps in missing.values()]
         for name, state in zip(missing, ray.get(running), strict=True):
@@ -77,20 +80,26 @@ def make_judges(spec: Evaluate) -> Judges:
     return judges
 
 
-def _examples(identities: int, size: Size) -> Examples:
-    """Pictures, silhouettes, pids and camids of the judges' world."""
-    images = EmbeddedWorld(JUDGES_SEED, identities, size, wide=True).images("train")
-    groups = [images[i : i + IMAGES_PER_TASK] for i in range(0, len(images), IMAGES_PER_TASK)]
+def _examples(seed: int, identities: int, size: Size) -> Examples:
+    """Pictures, silhouettes, pids and camids."""
+    world = EmbeddedWorld(seed, PEOPLE, size)
+    images = images_of_others(world, identities)
+    parts = [images[i : i + IMAGES_PER_TASK] for i in range(0, len(images), IMAGES_PER_TASK)]
     draw = ray.remote(num_cpus=1)(_draw)
-    drawn = ray.get([draw.remote(identities, size, group) for group in groups])
-    pictures, masks = (np.concatenate(part) for part in zip(*drawn, strict=True))
+    drawn = ray.get([draw.remote(world, part) for part in parts])
+    pictures, masks = (np.concatenate(column) for column in zip(*drawn, strict=True))
     return pictures, masks, np.array([i.pid for i in images]), np.array([i.camid for i in images])
 
 
-def _draw(identities: int, size: Size, images: list[PersonImage]) -> tuple[np.ndarray, np.ndarray]:
-    world = EmbeddedWorld(JUDGES_SEED, identities, size, wide=True)
+def images_of_others(world: EmbeddedWorld, identities: int) -> list[PersonImage]:
+    """A world of PEOPLE -> images of its test people, in common and in uncommon poses and views."""
+    images = [i for split in SPLITS for i in world.images(split) if i.pid <= PEOPLE + identities]
+    return sorted(images, key=lambda i: i.pid)  # the world keeps the last few people it dressed
+
+
+def _draw(world: EmbeddedWorld, images: list[PersonImage]) -> tuple[np.ndarray, np.ndarray]:
     drawn = [
-        world.foreground(image.pid, image.camid, image.fit, size, seed)
+        world.foreground(image.pid, image.camid, image.fit, world.size, seed)
         for seed, image in enumerate(images)
         if image.fit is not None
     ]
@@ -100,12 +109,12 @@ def _draw(identities: int, size: Size, images: list[PersonImage]) -> tuple[np.nd
 
 def _train_identity(examples: Examples, steps: int) -> bytes:
     images, _, pids, camids = examples
-    return _state(train(images, pids, camids, Recipe(steps=steps), device=_device()))
+    return _state(train(images, pids, camids, Recipe(steps=steps, seed=SEED), device=_device()))
 
 
 def _train_silhouette(examples: Examples, steps: int) -> bytes:
     images, masks, _, _ = examples
-    return _state(train_silhouette(images, masks, steps, seed=0, device=_device()))
+    return _state(train_silhouette(images, masks, steps, SEED, device=_device()))
 
 
 def _device() -> str:

@@ -1,5 +1,5 @@
-"""`kind: evaluate`, `what: generator`: how good pictures of people, poses and views that the
-generator has not seen are, beside a control without any network and beside the truth."""
+"""`kind: evaluate`, `what: generator`: how good the pictures of a set's people are, in new poses
+and views, beside a control without any network and beside the truth."""
 
 from typing import ClassVar, Literal
 
@@ -9,19 +9,17 @@ from posedive.spec.base import Part, Spec
 from posedive.spec.generate import Generator, Resources
 from posedive.spec.parts import SEED, SIZE, Dataset, PoseSourceName, Size, Uri, Viewpoints
 
-JUDGES_SEED = 500  # the world whose people the judges learn from
-
 
 class Judges(Part):
     """The two networks that judge pictures: one tells people apart, one finds their silhouette.
-    Both learn from renders alone, of people who are not evaluated."""
+    Both learn from renders alone, of other people before the same cameras."""
 
     uri: Uri | None = Field(
         default=None, description="where they are kept for later runs; null is the output"
     )
-    identities: int = Field(default=600, ge=16, description="people that they learn from")
-    identity_steps: int = Field(default=1000, gt=0, description="optimizer steps of the first")
-    silhouette_steps: int = Field(default=600, gt=0, description="optimizer steps of the second")
+    identities: int = Field(default=300, ge=16, le=300, description="people that they learn from")
+    identity_steps: int = Field(default=2000, gt=0, description="optimizer steps of the first")
+    silhouette_steps: int = Field(default=2000, gt=0, description="optimizer steps of the second")
 
 
 class Evaluate(Spec):
@@ -57,9 +55,5 @@ class Evaluate(Spec):
             raise ValueError(
                 "dataset.name: only the embedded set can render the truth of a condition;"
                 f" got {self.dataset.name}"
-            )
-        if self.dataset.seed == JUDGES_SEED:
-            raise ValueError(
-                f"dataset.seed: {JUDGES_SEED} is the world of the judges; expected another"
             )
         return self

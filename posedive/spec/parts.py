@@ -7,7 +7,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from posedive.spec.base import Part
 
-POSE_SOURCES = ("embedded", "embedded-walking", "embedded-external")
+POSE_SOURCES = (
+    "embedded",
+    "embedded-walking",
+    "embedded-external",
+    "embedded-training",
+    "embedded-held-out",
+)
 POSE_FOLDERS = ("amass:", "fits:")
 
 

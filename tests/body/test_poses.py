@@ -12,7 +12,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from posedive.body.heading import heading_rad, remove_heading
-from posedive.body.poses import POSE_SOURCES, pose_source
+from posedive.body.poses import HELD_OUT, POSE_SOURCES, pose_source
 from posedive.body.skeleton import SMPL_JOINTS, coco_from_smpl
 from posedive.body.smpl import load_body, pose_body
 from posedive.body.styles import STYLES
@@ -53,6 +53,15 @@ def test_walking_and_external_make_up_all_and_share_nothing():
     assert {"run", "kick", "dance-a", "cartwheel"} <= {
         clip_of(external, i) for i in range(len(external))
     }
+
+
+def test_what_networks_learn_from_and_what_is_held_out_make_up_all_and_share_no_clip():
+    learnt, held_out, both = (
+        pose_source(n) for n in ("embedded-training", "embedded-held-out", "embedded")
+    )
+    assert len(learnt) + len(held_out) == len(both)
+    assert {clip_of(held_out, i) for i in range(len(held_out))} == set(HELD_OUT)
+    assert not {clip_of(learnt, i) for i in range(len(learnt))} & set(HELD_OUT)
 
 
 def test_order_is_the_same_every_time():
@@ -125,6 +134,8 @@ def test_an_unknown_source_names_the_nearest():
     assert set(POSE_SOURCES) == {
         "embedded-walking",
         "embedded-external",
+        "embedded-training",
+        "embedded-held-out",
         "embedded",
         "amass",
         "fits",

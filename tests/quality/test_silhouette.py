@@ -1,7 +1,16 @@
+import math
+
 import numpy as np
+import pytest
+import torch
 
 from posedive.quality.pixels import iou
-from posedive.quality.silhouette import SilhouetteNet, silhouettes, train_silhouette
+from posedive.quality.silhouette import (
+    SilhouetteNet,
+    silhouette_loss,
+    silhouettes,
+    train_silhouette,
+)
 
 
 def bright_boxes(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -30,3 +39,15 @@ def test_a_mask_does_not_depend_on_its_batch():
     np.testing.assert_array_equal(
         silhouettes(model, images)[33:35], silhouettes(model, images[33:35])
     )
+
+
+def test_a_picture_of_odd_halves_keeps_its_size():
+    images = np.zeros((1, 24, 18, 3), np.uint8)
+    assert silhouettes(SilhouetteNet().eval(), images).shape == (1, 24, 18)
+
+
+def test_the_loss_of_no_opinion_by_hand():
+    # Each pixel costs ln 2; Dice is (2 * 0.5 * 2 + 1) / (4 * 0.5 + 2 + 1) = 3/5.
+    wanted = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]])
+    loss = silhouette_loss(torch.zeros(1, 2, 2), wanted)
+    assert loss.item() == pytest.approx(math.log(2) + 0.5 * 2 / 5)

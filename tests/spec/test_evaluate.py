@@ -44,8 +44,7 @@ def test_where_it_runs_and_what_it_keeps_change_no_figure(job):
     ("override", "says"),
     [
         ("dataset={name: market1501, root: /data}", "only the embedded set can render the truth"),
-        ("dataset.seed=500", "500 is the world of the judges"),
-        ("judges.identities=8", "expected a whole number >= 16, got 8"),
+        ("judges.identities=8", "expected a whole number >= 16 and <= 300, got 8"),
         ("what=generatr", "what: expected one of generator, reid, got 'generatr'; did you mean"),
     ],
 )

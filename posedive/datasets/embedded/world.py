@@ -4,7 +4,8 @@ In: a seed and a number of identities. Out: PersonImages with Market-1501's keys
 their pixels. Each image is a function of (seed, key) and of its size, and nothing is kept but
 the last few people. A biased world has walking people before low cameras for `train`, `query` and
 `gallery`, and any pose from any side for `query_diverse` and `gallery_diverse`; a wide world has
-only `train`: many people, each in two places, in any pose and from any side.
+only `train`: many people, each in two places: walking twice there as in a biased world, then in any
+pose that is not held out, from any side.
 """
 
 import functools
@@ -27,6 +28,7 @@ NUM_PLACES_WIDE = 400
 SPLITS = ("train", "query", "gallery", "query_diverse", "gallery_diverse")
 DIVERSE_FIRST_SEQ = 50  # so that a key names one image of all splits
 TEST_SHARE = 0.6
+WIDE_WALKING = 2  # images of each wide tracklet that are as a biased world's are
 FRAMING_STRIDE = 3  # each third vertex is enough to frame a body
 
 
@@ -42,11 +44,12 @@ class EmbeddedWorld:
         identities: int = 100,
         size: tuple[int, int] = (64, 128),
         wide: bool = False,
-        images_per_identity: int = 8,
+        images_per_identity: int | None = None,
     ):
+        """images_per_identity: None is 8, and 10 in a wide world."""
         self.seed, self.identities, self.wide = seed, identities, wide
         self.size = (int(size[0]), int(size[1]))
-        self.images_per_identity = images_per_identity
+        self.images_per_identity = images_per_identity or (10 if wide else 8)
         self.skipped: list[tuple[str, str]] = []
 
     def images(self, split: str) -> list[PersonImage]:
@@ -93,8 +96,9 @@ class EmbeddedWorld:
         return photograph(radiance, where, rng), coverage
 
     def _of_identity(self, pid: int, split: str) -> list[PersonImage]:
-        diverse = self.wide or split.endswith("_diverse")
-        rng = np.random.default_rng((self.seed, 0x5E9, int(self.wide), pid, int(diverse)))
+        diverse_split = split.endswith("_diverse")
+        stream = (self.seed, 0x5E9, int(self.wide), pid, int(self.wide or diverse_split))
+        rng = np.random.default_rng(stream)
         betas = identity(self.seed, pid, self.wide).betas
         framing = _Framing(betas)
         if self.wide:
@@ -106,14 +110,14 @@ class EmbeddedWorld:
             counts = [self.images_per_identity // num] * num
             for k in range(self.images_per_identity % num):
                 counts[k] += 1
-        source = _poses(
-            "embedded" if self.wide else "embedded-external" if diverse else "embedded-walking"
-        )
+        walking = _poses("embedded-walking")
+        others = _poses("embedded-training" if self.wide else "embedded-external")
         images = []
         for camid, count in zip(cameras, counts, strict=True):
             where = self.place(int(camid))
             heading = _heading(rng)
             for seq in range(max(count, 2)):
+                diverse = seq >= WIDE_WALKING if self.wide else diverse_split
                 name = split
                 if split != "train":
                     # The first of each camera asks, the others are searched, as Market's are.
@@ -123,6 +127,7 @@ class EmbeddedWorld:
                 else:
                     azimuth = (heading + rng.normal(0, 8)) % 360
                     elevation = max(where.elevation_deg + rng.normal(0, 0.8), 0.0)
+                source = others if diverse else walking
                 pose = source[int(rng.integers(len(source)))]
                 body = Body(betas, pose.body_pose, pose.global_orient)
                 fit = Fit(
