@@ -93,7 +93,7 @@ def condition(
 ) -> Conditioning:
     """references (R, H, W, 3): the distinct ones; reference_index: which one each picture shows.
 
-    composite (batch, H, W, 3): the appearance pasted on the reference's background; not read by a
+    composite (batch, H, W, 3): the appearance pasted on a background; not read by a
         generator without the appearance condition. Where the appearance map is empty (a set
         without SMPL fits) the picture starts from nothing, as it does in training when dropped.
     """

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from posedive.body.smpl import pose_body
 from posedive.datasets import Dataset
 from posedive.datasets.pairs import companions
 from posedive.errors import DatasetError
+from posedive.jobs.scenes import Scenes
 from posedive.jobs.sources import read_image
 from posedive.records import Fit, Pair, PersonImage
 from posedive.render.appearance import Looks, Sighting, join
@@ -40,11 +42,14 @@ class PairDrawer:
         images: Mapping[int, Sequence[PersonImage]],
         size: tuple[int, int],
         appearance_images: int,
+        background: Literal["camera", "reference"] = "camera",
     ):
         """images: those that may be drawn on, by pid. appearance_images: how many of them an
-        appearance map draws on, the reference first; 0: the map stays empty."""
+        appearance map draws on, the reference first; 0: the map stays empty. background: what the
+        composite stands before, a scene of the reference's camera or the reference's own."""
         self.body, self.dataset, self.size = body, dataset, size
         self.images, self.appearance_images = images, appearance_images
+        self.scenes = Scenes(body, self._pixels, images, size) if background == "camera" else None
         self._sightings: tuple[int, dict[str, Sighting | None]] = (0, {})
 
     def __call__(self, pairs: Sequence[Pair]) -> Iterator[DrawnPair | None]:
@@ -59,11 +64,12 @@ class PairDrawer:
         rgb = self._pixels(reference)
         if rgb is None:
             return None
-        looks, others = None, []
+        looks, others, scene = None, [], None
         if self.appearance_images and reference.fit is not None:
             looks, others = self._looks(reference, of_pid)
+            scene = self.scenes and self.scenes(pair)
         fit = condition_fit(self.body, pair.condition, self.size, vertices)
-        drawn = draw_conditions(self.body, fit, self.size, looks, (vertices, joints))
+        drawn = draw_conditions(self.body, fit, self.size, looks, (vertices, joints), scene)
         return DrawnPair(rgb, fit, drawn, others)
 
     def _looks(

@@ -23,11 +23,13 @@ from posedive.jobs.initial import initial_codec
 from posedive.jobs.sources import open_spec_dataset, people_of, read_image
 from posedive.records import Body, Camera, Fit, PersonImage
 from posedive.render.appearance import Looks, Sighting, join
+from posedive.render.background import empty_scene
 from posedive.render.conditions import draw_conditions, read_sighting
 from posedive.spec.train import Train
 
 IDENTITIES_PER_BLOCK = 16
 IMAGES_PER_BLOCK = 256
+SCENES_OF_MANY = 0.7  # share of targets whose scene is filled from other images
 
 
 def make_blocks(spec: Train, uri: str) -> list[int]:
@@ -93,7 +95,8 @@ class _Maker:
             images = [image for image in self.by_pid[pid] if image.fit is not None]
             pixels = {image.key: self._read(image) for image in images}
             references, targets_from = self._usable(images, pixels)
-            sightings = {i.key: self._sighting(i, pixels[i.key], rng) for i in references}
+            sightings = {i.key: self._sighting(i, pixels[i.key], rng) for i in images}
+            tellers = [image.key for image in references]
             for reference, targets in training_pairs(
                 references,
                 rng,
@@ -102,7 +105,7 @@ class _Maker:
                 targets=spec.targets_per_reference,
                 same_camera_ratio=spec.same_camera_ratio,
             ):
-                examples.append(self._example(reference, targets, pixels, sightings, rng))
+                examples.append(self._example(reference, targets, tellers, images, sightings, rng))
         if not examples:
             raise DatasetError(f"no training pairs among pids {pids}; is the filter too strict?")
         return {name: np.stack([e[name] for e in examples]) for name in examples[0]}
@@ -132,28 +135,40 @@ class _Maker:
         fit = image.fit if exact else shaken(image.fit, self.spec.fit_jitter, rng)
         return read_sighting(self.body, rgb, fit)
 
-    def _looks(self, reference, target, sightings: dict[str, Sighting], rng) -> Looks:
-        """From the reference and some other images, never the target itself."""
-        others = [s for k, s in sightings.items() if k not in (reference.key, target.key)]
+    def _looks(self, reference, target, tellers: list[str], sightings, rng) -> Looks:
+        """From the reference and some other `tellers`, never the target itself."""
+        others = [sightings[k] for k in tellers if k not in (reference.key, target.key)]
         count = int(rng.integers(min(self.spec.appearance_images - 1, len(others)) + 1))
         chosen = rng.permutation(len(others))[:count]
         return join(self.body, sightings[reference.key], [others[i] for i in chosen])
 
-    def _example(self, reference, targets, pixels, sightings, rng) -> dict[str, np.ndarray]:
+    def _scene(self, target, others: list[PersonImage], sightings, rng) -> np.ndarray:
+        """What stands behind the target, as a generated picture will have it: its own scene, the
+        hole of its person filled from other images of its camera; at times from nothing."""
+        chosen = [target]
+        if rng.random() < SCENES_OF_MANY:
+            beside = [i for i in others if i.camid == target.camid and i.key != target.key]
+            chosen += [beside[i] for i in rng.permutation(len(beside))]
+        seen = [sightings[image.key] for image in chosen]
+        return empty_scene([s.rgb for s in seen], [s.mask for s in seen], rng)
+
+    def _example(self, reference, targets, tellers, images, sightings, rng):
         spec, conditions = self.spec, self.spec.conditions
-        rgb = pixels[reference.key]
+        pixels = {i.key: sightings[i.key].rgb.astype(np.uint8) for i in (reference, *targets)}
         drawn = []
         for target in targets:
-            looks = None
+            looks = scene = None
             if "appearance" in conditions:
-                looks = self._looks(reference, target, sightings, rng)
-            drawn.append(draw_conditions(self.body, target.fit, spec.size, looks))
+                looks = self._looks(reference, target, tellers, sightings, rng)
+                scene = self._scene(target, images, sightings, rng)
+            drawn.append(draw_conditions(self.body, target.fit, spec.size, looks, background=scene))
+        rgb, shown = pixels[reference.key], np.stack([pixels[t.key] for t in targets])
         return {
             "pid": np.array(reference.pid),
             "reference": rgb,
             "reference_latents": self._latents(rgb[None])[0],
-            "target": np.stack([pixels[t.key] for t in targets]),
-            "target_latents": self._latents(np.stack([pixels[t.key] for t in targets])),
+            "target": shown,
+            "target_latents": self._latents(shown),
             "composite_latents": self._latents(np.stack([d.composite for d in drawn])),
             "maps": np.stack([np.dstack([d.maps[c] for c in conditions]) for d in drawn]),
         }

@@ -3,7 +3,7 @@
 In: the reference's pixels and Maps, and, where the set has them, those of other images of the same
 person; the target's Maps (all from exact or estimated fits). Out: Appearance: rgb where the
 target's body is (black elsewhere), validity (how the colour was come by), and the composite, that
-person in the reference's scene, the baseline any generator must beat. Each image is read once
+person before a scene, the baseline any generator must beat. Each image is read once
 (sight), a person's images are joined once per reference (join), the rest is done per pair.
 
 Each target pixel asks, in this order: the same point of the body in the reference, in the other
@@ -48,6 +48,7 @@ _SPREAD_BELIEF = 0.7  # front and back need not be of one colour
 class Sighting:
     """What one image shows of a person; about 0.6 MB at 64x128.
 
+    mask (H, W) bool: where the body is, dressed.
     standoff_m (V,): how far clothes and hair stand off the body; positions, normals (V, 3) in
     camera space with them. depth, clearance (h, w): the z-buffer, and the distance to the nearest
     silhouette in the image's pixels, less where the background shines through. colours (V, 3),
@@ -56,6 +57,7 @@ class Sighting:
     """
 
     rgb: np.ndarray
+    mask: np.ndarray
     background: np.ndarray
     standoff_m: np.ndarray
     focal: float
@@ -109,6 +111,7 @@ def sight(model, rgb: UInt8[np.ndarray, "height width 3"], maps: Maps) -> Sighti
     covered = cv2.resize(raster.mask.astype(np.float32), (width, height), interpolation=_MEAN) > 0
     return Sighting(
         rgb=pixels,
+        mask=covered | maps.mask,
         background=without_person(rgb, covered | maps.mask),
         standoff_m=standoff_m,
         focal=maps.focal,
@@ -135,8 +138,11 @@ def join(model, reference: Sighting, others: Sequence[Sighting] = ()) -> Looks:
     )
 
 
-def carry_colours(model, looks: Looks, target_maps: Maps) -> Appearance:
-    """The target's size need not be the reference's; the background is scaled to it."""
+def carry_colours(
+    model, looks: Looks, target_maps: Maps, background: np.ndarray | None = None
+) -> Appearance:
+    """background (H, W, 3) uint8 at any size: None is the reference's own, without its person. The
+    target's size need not be the reference's; the background is scaled to it."""
     body = kinship(model)
     height, width = target_maps.mask.shape
     fine = (2 * width, 2 * height) if height <= 192 else (width, height)
@@ -161,7 +167,8 @@ def carry_colours(model, looks: Looks, target_maps: Maps) -> Appearance:
         colours = cv2.resize(colours, (width, height), interpolation=_MEAN)
         coverage = cv2.resize(coverage, (width, height), interpolation=_MEAN)
         validity = validity.reshape(height, 2, width, 2).max(axis=(1, 3))
-    background = seen[0].background
+    if background is None:
+        background = seen[0].background
     if background.shape[:2] != (height, width):
         background = cv2.resize(background, (width, height), interpolation=_MEAN)
     composite = colours + (1.0 - coverage[..., None]) * background

@@ -16,7 +16,7 @@ from posedive.render.maps import Maps, render_maps
 @dataclass(frozen=True, eq=False)
 class DrawnCondition:
     """maps: name -> uint8 (H, W, 3), and (H, W, 4) for appearance, whose last is the validity.
-    composite: the appearance pasted on the reference's background; black without appearance."""
+    composite: the appearance pasted on a background; black without appearance."""
 
     maps: dict[str, np.ndarray]
     composite: np.ndarray
@@ -35,13 +35,15 @@ def draw_conditions(
     size: tuple[int, int],
     looks: Looks | None,
     posed: tuple[np.ndarray, np.ndarray] | None = None,
+    background: np.ndarray | None = None,
 ) -> DrawnCondition:
-    """`looks` None: the appearance map is empty, as for a set without SMPL fits."""
+    """`looks` None: the appearance map is empty, as for a set without SMPL fits.
+    background (H, W, 3) uint8: what the composite stands before; None is the reference's own."""
     drawn = render_maps(model, target, size, posed)
     maps = {"depth": drawn.depth, "normals": drawn.normals, "skeleton": drawn.skeleton}
     if looks is None:
         maps["appearance"] = np.zeros((size[1], size[0], 4), np.uint8)
         return DrawnCondition(maps, np.zeros_like(drawn.depth), drawn)
-    carried = carry_colours(model, looks, drawn)
+    carried = carry_colours(model, looks, drawn, background)
     maps["appearance"] = np.dstack([carried.rgb, carried.validity])
     return DrawnCondition(maps, carried.composite, drawn)

@@ -36,7 +36,7 @@ class Generator(Part):
     weights: Uri = Field(
         default="embedded",
         description="embedded, a checkpoint folder, or its s3:// URI; or a control that needs none:"
-        " composite (the appearance map on the reference's background) or oracle (true renders)",
+        " composite (the appearance map on the background) or oracle (true renders)",
     )
     steps: int = Field(default=8, gt=0, le=1000, description="denoising steps per image")
     sampler: Literal["ddim", "dpm++", "unipc"] = Field(
@@ -53,6 +53,11 @@ class Generator(Part):
         default=8,
         gt=0,
         description="images of the person that the appearance map draws on; 1: the reference's",
+    )
+    background: Literal["camera", "reference"] = Field(
+        default="camera",
+        description="what stands behind the person: a scene of the reference's camera, made of"
+        " images of others, anew for each pair; or the reference's own",
     )
     batch_size: int = Field(default=8, gt=0, description="pairs per forward pass")
     precision: Precision = Field(default="auto", description="auto: what the device does best")

@@ -27,9 +27,15 @@ class Draw:
         self.plan = planned_cases(spec, people_of(spec.dataset, world))
         # Normals are for people to look at.
         self.maps = {"normals", *conditions}
-        drawn_on = spec.generator.appearance_images
-        body = load_body("embedded")
-        self.draw = PairDrawer(body, world, self.plan.images, self.size, drawn_on)
+        asked = spec.generator
+        self.draw = PairDrawer(
+            load_body("embedded"),
+            world,
+            self.plan.images,
+            self.size,
+            asked.appearance_images,
+            asked.background,
+        )
 
     def __call__(self, batch: Rows) -> Rows:
         cell = self.plan.shard(int(batch["cell"][0]))

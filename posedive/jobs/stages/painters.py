@@ -1,7 +1,7 @@
 """Who draws a pair's picture: a generator, or one of the two controls of every experiment.
 
     draw(rows, chosen) -> PNG bytes of the chosen rows' pictures
-`generator.weights` names it: "composite" is the appearance map on the reference's background, no
+`generator.weights` names it: "composite" is the appearance map on its background, no
 network at all; "oracle" is the true render, which only the embedded world can give.
 """
 

@@ -30,7 +30,14 @@ class Render:
         self.plan = planned(spec, images, read_references(open_store(spec.output.uri)))
         self.conditions = conditions
         drawn_on = spec.generator.appearance_images if "appearance" in conditions else 0
-        self.draw = PairDrawer(load_body(spec.body), dataset, self.plan.images, spec.size, drawn_on)
+        self.draw = PairDrawer(
+            load_body(spec.body),
+            dataset,
+            self.plan.images,
+            spec.size,
+            drawn_on,
+            spec.generator.background,
+        )
 
     def __call__(self, batch: Rows) -> Rows:
         shard = self.plan.shard(int(batch["shard"][0]))
