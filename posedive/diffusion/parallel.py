@@ -43,13 +43,11 @@ def distribute(task: nn.Module, strategy: str, device: torch.device) -> nn.Modul
         mesh = init_device_mesh(device.type, (num_workers(),))
         fully_shard(task, mesh=mesh, reshard_after_forward=True, ignored_params=frozen)
         return task
-    # The reference branch's last layer ends at its norm: what follows it gets no gradient. Buffers
-    # are constants.
+    # The reference branch's last layer ends at its norm: what follows it gets no gradient.
     return DistributedDataParallel(
         task,
         device_ids=[device] if device.type == "cuda" else None,
         find_unused_parameters=True,
-        broadcast_buffers=False,
     )
 
 
