@@ -1,25 +1,21 @@
-"""One training step of the generator, and all that must survive a kill.
+"""The generator's training loss, and the recipe that says how to train.
 
 A batch is R references with K targets each (the reference branch runs once per reference):
     reference (R, H, W, 3) uint8        maps (R, K, H, W, sum of condition channels) uint8
     reference_latents (R, C, h, w)      target_latents, composite_latents (R, K, C, h, w)
     pid (R,)                            target (R, K, H, W, 3) uint8
-Everything random in a step follows from (seed, step, rank), so that a run that went on from a
-checkpoint sees what an uninterrupted one would have seen. VAE and, in pre-trained models, the
-image encoder are frozen.
+Everything random comes from the generator given. VAE and, in pre-trained models, the image encoder
+are frozen.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from posedive.diffusion.attention import References
 from posedive.diffusion.config import CONDITION_CHANNELS
@@ -34,8 +30,6 @@ from posedive.diffusion.loss import (
 )
 from posedive.diffusion.perceptual import PerceptualLoss
 from posedive.diffusion.sampler import to_tensor
-
-WARMUP_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -82,6 +76,12 @@ class DenoisingTask(nn.Module):
         generator.requires_grad_(True)
         generator.codec.requires_grad_(False)
         generator.image_encoder.requires_grad_(train_image_encoder)
+
+    def recompute_activations(self) -> None:
+        """Both UNets keep what lies between their layers, and compute the rest again for the
+        gradients: more work in less memory."""
+        for unet in (self.generator.reference_unet, self.generator.denoising_unet):
+            unet.enable_gradient_checkpointing()
 
     def forward(self, batch: Mapping[str, np.ndarray], rng: torch.Generator) -> Tensor:
         generator, recipe = self.generator, self.recipe
@@ -155,70 +155,6 @@ class DenoisingTask(nn.Module):
         body = torch.from_numpy(drawn[:, None]).to(like.device, like.dtype)
         cells = functional.avg_pool2d(body, self.generator.config.downscale)
         return functional.max_pool2d(cells, 3, stride=1, padding=1)
-
-
-class Trainer:
-    """Optimizer, averaged weights and step counter around a DenoisingTask."""
-
-    def __init__(self, task: DenoisingTask, wrapped: nn.Module, recipe: Recipe):
-        """`wrapped`: the task itself, or what DDP or FSDP made of it."""
-        self.task, self.wrapped, self.recipe = task, wrapped, recipe
-        self.parameters: list[Tensor] = [p for p in task.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
-        )
-        self.average = [p.detach().clone() for p in self.parameters]
-        self.step = 0
-
-    def train_step(self, batch: Mapping[str, np.ndarray], rank: int) -> float:
-        """One update; returns the mean loss. A loss that is not finite changes nothing."""
-        recipe = self.recipe
-        rng = torch.Generator().manual_seed(hash((recipe.seed, self.step, rank)) % 2**63)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, self.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self.wrapped(batch, rng).mean()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        # every rank sees the same norm, hence takes the same branch
-        if torch.isfinite(norm):
-            self.optimizer.step()
-        self.step += 1
-        decay = min(recipe.ema_decay, (1 + self.step) / (10 + self.step))
-        get_ema_multi_avg_fn(decay)(self.average, self.parameters, self.step)
-        return float(loss.detach())
-
-    def state(self) -> dict[str, Any]:
-        """Tensors and plain values only: loads with weights_only."""
-        return {
-            "step": self.step,
-            "weights": self.task.generator.state_dict(),
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.step = state["step"]
-        self.task.generator.load_state_dict(state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for mine, theirs in zip(self.average, state["average"], strict=True):
-            mine.copy_(theirs)
-
-    def swap_average(self) -> None:
-        """Exchanges the weights with their average; call twice to come back."""
-        with torch.no_grad():
-            for p, average in zip(self.parameters, self.average, strict=True):
-                kept = p.detach().clone()
-                p.copy_(average)
-                average.copy_(kept)
-
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    warm = min(1.0, (step + 1) / WARMUP_STEPS)
-    if recipe.schedule == "constant":
-        return recipe.learning_rate * warm
-    done = min(1.0, step / recipe.steps)
-    return recipe.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def _float(array: np.ndarray, like: Tensor) -> Tensor:

@@ -3,8 +3,8 @@
     make_blocks      Ray Data: images read, conditions drawn, VAE latents, kept as blocks
       -> identity    a Ray task: the network of the perceptual loss, where one is asked for
       -> train       Ray Train: workers read blocks by step, report checkpoints every few minutes
-      -> publish     the averaged weights of the last checkpoint, at the output's `weights/`
-Running again goes on from the last checkpoint.
+      -> publish     the averaged weights of the best checkpoint, at the output's `weights/`
+Running again goes on from the newest checkpoint.
 """
 
 import logging
@@ -12,32 +12,39 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ray.train import (
-    CheckpointConfig,
-    FailureConfig,
-    RunConfig,
-    ScalingConfig,
-)
+from ray.train import TrainingFailedError
 from ray.train.torch import TorchTrainer
 
-from posedive.errors import RunError, SpecError
+from posedive.errors import SpecError
 from posedive.jobs.identity_net import make_identity_net
+from posedive.jobs.loop import WEIGHTS
 from posedive.jobs.make_blocks import make_blocks
+from posedive.jobs.ray_run import (
+    SCORE,
+    best_of,
+    explained,
+    mend_snapshot,
+    run_config,
+    scaling_config,
+)
 from posedive.jobs.session import start_ray
+from posedive.jobs.tracking import check_trackers
 from posedive.jobs.training_loops import LOOPS
 from posedive.spec.train import Train
 from posedive.storage import open_store
 
 log = logging.getLogger(__name__)
-WEIGHTS = "weights"
 
 
 def run(spec: Train) -> dict[str, Any]:
-    """Trains; returns {"output", "weights", "seconds", "loss", "validation_loss", "step"}."""
+    """Trains; returns {"output", "weights", "seconds", "published_step",
+    "published_validation_loss"} and, of the newest checkpoint, {"step", "loss", "validation_loss",
+    "skipped_steps"}."""
     begun = time.monotonic()
     spec = _anchored(spec)
     if spec.what == "pose_estimator" and spec.output.startswith("s3://"):
         raise SpecError("output: the pose estimator is trained in a folder; got an s3:// URI")
+    check_trackers(spec)
     open_store(spec.output).probe_conditional_put()
     start_ray()
     blocks_uri = f"{spec.output}/blocks"
@@ -45,6 +52,7 @@ def run(spec: Train) -> dict[str, Any]:
     log.info("examples ready blocks=%d seconds=%.0f", len(indices), time.monotonic() - begun)
     if spec.what == "generator" and spec.perceptual_weight:
         make_identity_net(spec, blocks_uri, indices)
+    mend_snapshot(spec)
     trainer = TorchTrainer(
         LOOPS[spec.what],
         train_loop_config={
@@ -52,25 +60,21 @@ def run(spec: Train) -> dict[str, Any]:
             "uri": blocks_uri,
             "blocks": indices,
         },
-        scaling_config=ScalingConfig(
-            num_workers=spec.resources.num_workers,
-            use_gpu=spec.resources.num_gpus > 0,
-            resources_per_worker={"CPU": spec.resources.num_cpus}
-            | ({"GPU": spec.resources.num_gpus} if spec.resources.num_gpus else {}),
-        ),
+        scaling_config=scaling_config(spec),
         run_config=run_config(spec),
     )
-    result = trainer.fit()
-    if result.error is not None or result.checkpoint is None:
-        raise RunError(f"training stopped short: {result.error}; run it again to go on")
-    with result.checkpoint.as_directory() as folder:
+    try:
+        result = trainer.fit()
+    except TrainingFailedError as error:
+        raise explained(error, spec) from error
+    best, of_best = best_of(result)
+    with best.as_directory() as folder:
         publish(Path(folder) / WEIGHTS, f"{spec.output}/{WEIGHTS}")
+    told = {"output": spec.output, "weights": f"{spec.output}/{WEIGHTS}"}
+    told |= {"seconds": round(time.monotonic() - begun, 1)}
     metrics = result.metrics or {}
-    return {
-        "output": spec.output,
-        "weights": f"{spec.output}/{WEIGHTS}",
-        "seconds": round(time.monotonic() - begun, 1),
-    } | {k: metrics[k] for k in ("step", "loss", "validation_loss") if k in metrics}
+    told |= {k: metrics[k] for k in ("step", "loss", SCORE, "skipped_steps") if k in metrics}
+    return told | {f"published_{k}": of_best[k] for k in ("step", SCORE) if k in of_best}
 
 
 def _anchored(spec: Train) -> Train:
@@ -81,32 +85,6 @@ def _anchored(spec: Train) -> Train:
 
     places = {"output": spec.output} | ({"initial": spec.initial} if spec.initial else {})
     return spec.model_copy(update={name: absolute(uri) for name, uri in places.items()})
-
-
-def run_config(spec: Train) -> RunConfig:
-    """Checkpoints at the output's `run/`; s3:// by way of pyarrow, whose endpoint is ours."""
-    kept = CheckpointConfig(num_to_keep=spec.checkpoint.keep)
-    failures = FailureConfig(max_failures=8)
-    if not spec.output.startswith("s3://"):
-        path = spec.output.removeprefix("file://")
-        return RunConfig(
-            name="run",
-            storage_path=str(Path(path).absolute()),
-            checkpoint_config=kept,
-            failure_config=failures,
-        )
-    import os
-
-    from pyarrow.fs import S3FileSystem
-
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return RunConfig(
-        name="run",
-        storage_path=spec.output.removeprefix("s3://"),
-        storage_filesystem=S3FileSystem(endpoint_override=endpoint) if endpoint else S3FileSystem(),
-        checkpoint_config=kept,
-        failure_config=failures,
-    )
 
 
 def publish(folder: Path, uri: str) -> None:

@@ -27,9 +27,24 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _ascending(bounds: tuple[int, int]) -> tuple[int, int]:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"expected [fewest, most], got {list(bounds)}")
+    return bounds
+
+
 class Checkpoint(Part):
     every_minutes: float = Field(default=5, gt=0, description="minutes between checkpoints")
-    keep: int = Field(default=2, gt=0, description="checkpoints kept, the newest")
+    keep: int = Field(
+        default=2,
+        gt=0,
+        description="checkpoints kept: those of the lowest validation loss, and always the newest",
+    )
+    samples: int = Field(
+        default=8,
+        ge=0,
+        description="held-out examples drawn on a sheet with each checkpoint of the generator",
+    )
 
 
 class PairFilter(Part):
@@ -49,13 +64,40 @@ class PairFilter(Part):
 class TrainResources(Part):
     """What the job asks of Ray Train."""
 
-    num_workers: int = Field(default=1, gt=0, description="data-parallel workers")
+    num_workers: (
+        Annotated[int, Field(gt=0)]
+        | Annotated[
+            tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]],
+            AfterValidator(_ascending),
+        ]
+    ) = Field(
+        default=1,
+        description="data-parallel workers; [fewest, most]: as many as there is room for, and a"
+        " step's batch is that of the most, however many compute it",
+    )
     num_cpus: int = Field(default=1, gt=0, description="CPUs, and threads, per worker")
     num_gpus: float = Field(default=0, ge=0, description="GPUs per worker")
 
+    @property
+    def most_workers(self) -> int:
+        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers[1]
+
 
 class Train(Spec):
-    INCIDENTAL: ClassVar[tuple[str, ...]] = ("checkpoint", "output", "resources")
+    INCIDENTAL: ClassVar[tuple[str, ...]] = (
+        "checkpoint",
+        "gradient_checkpointing",
+        "output",
+        "parallel",
+        "resources",
+        "trackers",
+    )
+    OF_THE_GENERATOR: ClassVar[tuple[str, ...]] = (
+        "accumulate",
+        "gradient_checkpointing",
+        "max_skipped_steps",
+        "parallel",
+    )
 
     kind: Literal["train"]
     what: Literal["generator", "vae", "pose_estimator"]
@@ -76,6 +118,12 @@ class Train(Spec):
     )
     steps: int = Field(gt=0, description="optimizer steps, in total")
     batch_size: int = Field(default=4, gt=0, description="target images per step and worker")
+    accumulate: int = Field(
+        default=1,
+        gt=0,
+        description="batches whose gradients each worker adds up for one step: the loss of one"
+        " batch as many times as large, in the memory of one",
+    )
     targets_per_reference: int = Field(
         default=1, gt=0, description="targets that share one pass of the reference branch"
     )
@@ -87,7 +135,23 @@ class Train(Spec):
         default="constant", description="of the learning rate"
     )
     weight_decay: float = Field(default=0.01, ge=0)
-    precision: Precision = Field(default="auto", description="auto: what the device does best")
+    max_skipped_steps: int = Field(
+        default=20,
+        gt=0,
+        description="steps in a row without a finite loss, after which the job stops; such steps"
+        " change nothing",
+    )
+    precision: Precision = Field(
+        default="auto", description="auto: bf16, on every device; fp16 is for GPUs"
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="computes activations twice rather than keep them: less memory"
+    )
+    parallel: Literal["ddp", "fsdp"] = Field(
+        default="ddp",
+        description="ddp: weights, averages and the optimizer's state whole on each worker; fsdp:"
+        " a share of them",
+    )
     min_snr_gamma: float | None = Field(
         default=5.0, gt=0, description="null weighs all noise levels alike"
     )
@@ -122,12 +186,38 @@ class Train(Spec):
     )
     fit_jitter: float = Field(default=0.0, ge=0, description="noise on SMPL fits, rad")
     seed: int = SEED
+    trackers: tuple[Literal["wandb", "mlflow"], ...] = Field(
+        default=(), description="beside TensorBoard; set up by their own environment variables"
+    )
     checkpoint: Checkpoint = Checkpoint()
     output: Uri = Field(description="folder, file:///... or s3://bucket/prefix")
     resources: TrainResources = TrainResources()
 
     @model_validator(mode="after")
-    def _conditions_guide_the_generator(self) -> "Train":
-        if self.what != "generator" and "conditions" in self.model_fields_set:
+    def _fields_of_the_generator(self) -> "Train":
+        if self.what == "generator":
+            return self
+        if "conditions" in self.model_fields_set:
             raise ValueError(f"conditions guide the generator; {self.what} has none")
+        given = [name for name in self.OF_THE_GENERATOR if name in self.model_fields_set]
+        if given:
+            raise ValueError(f"{', '.join(given)}: of the generator's training, not of {self.what}")
+        if self.resources.num_workers != 1:
+            raise ValueError(f"resources.num_workers: {self.what} is trained by one worker")
+        return self
+
+    @model_validator(mode="after")
+    def _precision_of_the_device(self) -> "Train":
+        if self.precision == "fp16" and not self.resources.num_gpus:
+            raise ValueError(
+                "precision: fp16 trains on GPUs; set resources.num_gpus: 1, or precision: bf16"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_shares_allow(self) -> "Train":
+        if self.parallel == "fsdp" and self.precision == "fp16":
+            raise ValueError("parallel: fsdp takes precision bf16 or fp32; fp16 goes with ddp")
+        if self.parallel == "fsdp" and not isinstance(self.resources.num_workers, int):
+            raise ValueError("parallel: fsdp takes a fixed num_workers; a range goes with ddp")
         return self
