@@ -131,7 +131,7 @@ def _collect(store: Store, uri: str, num_blocks: int) -> dict[str, Any]:
             f" {skipped[0][1]}"
         )
     store.put(ONE_FILE, encoded(arrays))
-    reasons = Counter(reason.split(":")[0].split(" of ")[0] for _, reason in skipped)
+    reasons = Counter(reason.partition(":")[0] for _, reason in skipped)
     summary = {"images": fitted + len(skipped), "fitted": fitted, "skipped_images": dict(reasons)}
     if len(figures[FIGURES[0]]):
         summary["figures"] = {

@@ -60,7 +60,7 @@ def matrices(num: int = 1) -> dict[str, np.ndarray]:
 
 def hmr2(folder: Path) -> None:
     camera = {"pred_cam_t_full": SHIFT[None], "scaled_focal_length": np.array(400.0)}
-    np.savez(folder / f"{STEM}.npz", **matrices(), **camera)
+    np.savez(folder / f"{STEM}.npz", allow_pickle=False, **matrices(), **camera)
 
 
 WEAK, BOX_CENTRE, BOX = np.array([0.9, 0.05, -0.1]), np.array([30.0, 70.0]), 140.0
@@ -130,7 +130,7 @@ def save_objects(path: Path, **objects: Any) -> None:
     for name, value in objects.items():
         arrays[name] = np.empty((), object)
         arrays[name][()] = value
-    np.savez(path, **arrays)
+    np.savez(path, allow_pickle=True, **arrays)
 
 
 def seen_orthographic() -> np.ndarray:
@@ -241,8 +241,11 @@ def test_all_layouts_end_in_one_table(tmp_path):
 
 
 def test_of_several_people_in_an_image_the_largest_is_taken(tmp_path):
-    near = {"pred_cam_t_full": np.array([[0, 0, 30.0], [0.5, 0, 8.0], [0, 0, 20.0]])}
-    np.savez(tmp_path / f"{STEM}.npz", **matrices(3), **near, scaled_focal_length=400.0)
+    parameters = matrices(3) | {
+        "pred_cam_t_full": np.array([[0, 0, 30.0], [0.5, 0, 8.0], [0, 0, 20.0]]),
+        "scaled_focal_length": np.array(400.0),
+    }
+    np.savez(tmp_path / f"{STEM}.npz", allow_pickle=False, **parameters)
     fit = open_fits(str(tmp_path), STEMS).find(STEM, (WIDTH, HEIGHT))
     assert fit is not None and fit.camera.translation[2] == 8.0
 
@@ -258,9 +261,13 @@ def test_fits_of_no_image_are_named_and_none_at_all_is_an_error(tmp_path):
 
 
 def test_a_bad_row_is_named_when_its_image_is_asked_for_and_the_others_are_used(tmp_path):
-    parameters = matrices(2) | {"pred_cam_t_full": np.stack([SHIFT] * 2)}
+    parameters = matrices(2) | {
+        "names": np.array(STEMS),
+        "pred_cam_t_full": np.stack([SHIFT] * 2),
+        "scaled_focal_length": np.array(400.0),
+    }
     parameters["body_pose"][1, 4] = np.nan
-    np.savez(tmp_path / "all.npz", names=np.array(STEMS), scaled_focal_length=400.0, **parameters)
+    np.savez(tmp_path / "all.npz", allow_pickle=False, **parameters)
     table = open_fits(str(tmp_path), STEMS)
     assert table.find(STEM, (WIDTH, HEIGHT)) is not None
     with pytest.raises(BodyError, match="all.npz: body_pose holds .* no rotations"):
@@ -280,14 +287,15 @@ def test_a_bad_row_is_named_when_its_image_is_asked_for_and_the_others_are_used(
 )
 def test_numbers_that_are_no_fit_say_why(change, says, tmp_path):
     camera = {"pred_cam_t_full": SHIFT[None], "scaled_focal_length": 400.0}
-    np.savez(tmp_path / f"{STEM}.npz", **(matrices() | camera | change))
+    parameters = matrices() | camera | change
+    np.savez(tmp_path / f"{STEM}.npz", allow_pickle=False, **parameters)
     table = open_fits(str(tmp_path), STEMS)
     with pytest.raises(BodyError, match=says):
         table.find(STEM, (WIDTH, HEIGHT))
 
 
 def test_parameters_without_a_camera_are_poses_but_no_fit_of_an_image(tmp_path):
-    np.savez(tmp_path / f"{STEM}.npz", **matrices())
+    np.savez(tmp_path / f"{STEM}.npz", allow_pickle=False, **matrices())
     assert read_fits(tmp_path / f"{STEM}.npz")[0].layout.name == "parameters"
     with pytest.raises(BodyError, match="no camera"):
         open_fits(str(tmp_path), STEMS).find(STEM, (WIDTH, HEIGHT))

@@ -87,7 +87,9 @@ class FitImages:
         for key, keypoints in found.items():
             confidence = mean_confidence(keypoints)
             if confidence < lowest:
-                reasons[key] = f"keypoints of confidence {confidence:.2f}, less than {lowest}"
+                reasons[key] = (
+                    f"low_confidence: keypoints have {confidence:.2f}, less than {lowest}"
+                )
         return {key: keypoints for key, keypoints in found.items() if key not in reasons}
 
     def _figures(
