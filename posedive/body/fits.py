@@ -245,7 +245,7 @@ def _rows(where: str, name: str, value: Any, num: int, size: int) -> np.ndarray:
 
 
 def _not_finite(array: np.ndarray) -> np.ndarray:
-    return ~np.isfinite(array.reshape(len(array), -1)).all(1)
+    return np.logical_not(np.isfinite(array.reshape(len(array), -1)).all(1))
 
 
 def _axis_angles(

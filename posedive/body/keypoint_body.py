@@ -5,15 +5,18 @@ Linear blend skinning (smplx.lbs) of 29 points instead of 6,890 vertices: SMPL's
 which shape is linear, and the five vertices that are COCO's nose, eyes and ears.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from smplx import SMPL
-from smplx.lbs import lbs
+from smplx import lbs as skinning
 from torch import Tensor, nn
 
 from posedive.body.skeleton import COCO_FROM_SMPL, SMPL_JOINTS
 
 NUM_JOINTS, NUM_FACE = len(SMPL_JOINTS), 5
+_lbs: Any = skinning.lbs  # smplx has a Tensor type of its own
 
 
 class KeypointBody(nn.Module):
@@ -42,7 +45,7 @@ class KeypointBody(nn.Module):
         self, betas: Float[Tensor, "batch 10"], pose: Float[Tensor, "batch 72"]
     ) -> tuple[Float[Tensor, "batch 24 3"], Float[Tensor, "batch 17 3"]]:
         """SMPL's joints and COCO's keypoints, metres. pose: global_orient, then body_pose."""
-        points, joints = lbs(
+        points, joints = _lbs(
             betas, pose, self.template, self.shapedirs, self.posedirs, self.regressor,
             self.parents, self.weights,
         )  # fmt: skip

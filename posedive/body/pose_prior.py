@@ -62,10 +62,10 @@ def pose_prior(source: PoseSource, seed: int) -> PosePrior:
             init_params="k-means++",
             random_state=seed,
         ).fit(poses)
-        clusters = KMeans(min(GUESSES, len(poses)), n_init=1, random_state=seed).fit(poses)
+        clusters = KMeans(min(GUESSES, len(poses)), n_init="auto", random_state=seed).fit(poses)
         nearest = clusters.transform(poses).argmin(0)
-    roots = mixture.precisions_cholesky_
-    log_tops = np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(1) + np.log(mixture.weights_)
+    roots, weights = np.asarray(mixture.precisions_cholesky_), np.asarray(mixture.weights_)
+    log_tops = np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(1) + np.log(weights)
     arrays = {
         "log_tops": log_tops,
         "means": mixture.means_,
