@@ -170,7 +170,8 @@ def test_a_file_that_is_no_mapping_is_refused(job, text):
 
 
 def test_a_missing_kind_is_asked_for(job):
-    assert "expected kind: render | fit | train | generate | evaluate" in refusal(job("dataset: 3\n"))
+    expected = "expected kind: render | fit | train | generate | evaluate"
+    assert expected in refusal(job("dataset: 3\n"))
 
 
 def test_a_missing_file_and_one_that_is_no_text_are_refused(tmp_path):
