@@ -87,10 +87,10 @@ LAYOUTS = (
         (("camera_rotation", 9), ("camera_translation", 3)), smplx="jaw_pose",
     ),
     # Without a camera they are a source of poses.
+    *(Layout("parameters", _both(f"{nest}."), (f"{nest}.betas",)) for nest in _NESTS),
     *(
-        Layout("parameters", _both(f"{nest}."), (f"{nest}.betas",), entries=entries, keyed=keyed)
+        Layout("parameters", _both(f"{nest}."), (f"{nest}.betas",), entries="*", keyed="entry")
         for nest in _NESTS
-        for entries, keyed in (("", "file"), ("*", "entry"))
     ),
     Layout("parameters", _both(), ("betas",)),
     Layout("parameters", _both(), ("betas",), entries="*", keyed="entry"),
