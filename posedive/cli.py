@@ -72,6 +72,13 @@ def render(args: argparse.Namespace) -> dict[str, Any]:
     return run(spec)
 
 
+def fit(args: argparse.Namespace) -> dict[str, Any]:
+    spec = _load(args, "fit")
+    from posedive.jobs.fit import run
+
+    return run(spec)
+
+
 def train(args: argparse.Namespace) -> dict[str, Any]:
     spec = _load(args, "train")
     from posedive.jobs.train import run
@@ -174,6 +181,12 @@ def _parser() -> argparse.ArgumentParser:
         render,
         "draw a contact sheet of conditions",
         "posedive render jobs/render.yaml --set viewpoints.elevation_deg=[30,45]",
+    )
+    job_command(
+        fit,
+        "fit SMPL to the images of a set that has no fits; run again to go on",
+        "posedive fit jobs/fit.yaml --set output=/data/market1501_fits"
+        " --set 'dataset={name: market1501, root: /data/Market-1501}'",
     )
     job_command(
         train,

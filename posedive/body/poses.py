@@ -6,8 +6,8 @@
     embedded-training   both, less HELD_OUT: what the embedded networks learn from
     embedded-held-out   HELD_OUT alone: what no embedded generator was trained on
     amass:/dir          every AMASS .npz below a folder, ten poses a second
-    fits:/dir           every .npz or .pkl of SMPL fits below a folder, in a camera's frame
-                        (x right, y down, as 4D-Humans has it)
+    fits:/dir           every file of SMPL fits below a folder, in any layout of fit_layouts, in a
+                        camera's frame (x right, y down, as 4D-Humans has it)
 
 Order is that of the sorted file names: the same folder gives the same source everywhere. A file
 that can't be used is in `skipped` with its reason, and the others are used.
@@ -145,17 +145,22 @@ def fit_poses(root: str) -> ArrayPoses:
     for path in sorted(p for p in folder.rglob("*") if p.suffix in FIT_SUFFIXES):
         relative = path.relative_to(folder)
         try:
-            fits = read_fits(path)
+            tables = read_fits(path)
         except BodyError as error:
             skipped.append((str(relative), str(error)))
             continue
-        world = (_CAMERA_TO_WORLD * Rotation.from_rotvec(fits.global_orient)).as_rotvec()
-        bodies.append(fits.body_pose)
-        orients.extend(remove_heading(o) for o in world)
         stem = relative.with_suffix("").as_posix()
-        names.extend(f"fits/{stem}:{person:04d}" for person in range(len(fits.body_pose)))
+        people = [(fits, row) for fits in tables for row in range(len(fits.images))]
+        for person, (fits, row) in enumerate(people):
+            if row in fits.bad:
+                skipped.append((f"{relative}: person {person}", fits.bad[row]))
+                continue
+            world = (_CAMERA_TO_WORLD * Rotation.from_rotvec(fits.global_orient[row])).as_rotvec()
+            bodies.append(fits.body_pose[row])
+            orients.append(remove_heading(world))
+            names.append(f"fits/{stem}:{person:04d}")
     source = ArrayPoses(
-        np.concatenate(bodies) if bodies else np.zeros((0, 69), dtype=np.float32),
+        np.stack(bodies) if bodies else np.zeros((0, 69), dtype=np.float32),
         np.stack(orients) if orients else np.zeros((0, 3), dtype=np.float32),
         names,
     )

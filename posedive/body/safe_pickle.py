@@ -3,7 +3,7 @@
 A pickle may name functions to call. Ours may name only what builds numpy arrays, scipy's sparse
 matrices and chumpy's array (by a stub: chumpy itself isn't needed). All else is refused by name.
 Files of joblib.dump, zlib-compressed or not, are pickles with the arrays' bytes in between; the
-tracks of 4D-Humans come so.
+tracks of PHALP and WHAM come so. An .npz may hold a pickle, too: ROMP's results do.
 """
 
 import _codecs
@@ -67,6 +67,11 @@ def _bare(cls: type, base: type, state: None) -> object:
     return object.__new__(cls)
 
 
+def _plain_dict(*_: Any) -> dict:
+    """Stands for collections.defaultdict, whose factory would be called later on."""
+    return {}
+
+
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
@@ -75,7 +80,9 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("copyreg", "_reconstructor"): _bare,
     ("__builtin__", "object"): object,
     ("builtins", "object"): object,
+    ("builtins", "dict"): dict,
     ("collections", "OrderedDict"): collections.OrderedDict,
+    ("collections", "defaultdict"): _plain_dict,
     ("chumpy.ch", "Ch"): ChumpyArray,
     ("chumpy", "Ch"): ChumpyArray,
     ("joblib.numpy_pickle", "NumpyArrayWrapper"): JoblibArray,
@@ -118,10 +125,18 @@ def load_pickle(path: Path) -> Any:
     """What a pickle holds. BodyError: it names anything not listed above, or isn't a pickle."""
     try:
         data = path.read_bytes()
+    except OSError as error:
+        raise BodyError(f"{path}: can't be read: {error.strerror}") from error
+    return unpickle(data, str(path))
+
+
+def unpickle(data: bytes, source: str) -> Any:
+    """What the bytes of a pickle hold; BodyError as of load_pickle, about `source`."""
+    try:
         if data[:1] == b"\x78":  # zlib; no pickle begins so
             data = zlib.decompress(data)
         return RestrictedUnpickler(io.BytesIO(data)).load()
     except BodyError as error:
-        raise BodyError(f"{path}: refused, and nothing in it was run: {error}") from error
+        raise BodyError(f"{source}: refused, and nothing in it was run: {error}") from error
     except _MALFORMED as error:
-        raise BodyError(f"{path}: not a readable pickle: {error}") from error
+        raise BodyError(f"{source}: not a readable pickle: {error}") from error

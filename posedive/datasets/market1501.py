@@ -24,13 +24,17 @@ START_OF_IMAGE, END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"
 
 
 class Market1501:
-    """`root`: the folder as published. `fits`: a folder or an .npz, see fit_files; may be None."""
+    """`root`: the folder as published. `fits`: a folder or a file, see fit_files; may be None.
+
+    Files of fits that can't be read, and fits of no image, are in `skipped` from the start.
+    """
 
     def __init__(self, root: str, fits: str | None = None):
         self.root = Path(root).expanduser()
         self.skipped: list[tuple[str, str]] = []
         self._check_root()
-        self.fits = open_fits(fits) if fits is not None else None
+        self.fits = open_fits(fits, self._stems()) if fits is not None else None
+        self.skipped.extend(self.fits.skipped if self.fits else [])
 
     def images(self, split: str) -> list[PersonImage]:
         """In the order of their names. Raises DatasetError when no file of the split is usable."""
@@ -79,11 +83,15 @@ class Market1501:
         fit = None
         if self.fits is not None:
             try:
-                fit = self.fits.find(path.stem, pixels.height)
+                fit = self.fits.find(path.stem, pixels.size)
                 reason = "" if fit is not None else f"no SMPL fit in {self.fits.path}"
             except BodyError as error:
                 reason = f"SMPL fit: {error}"
         return PersonImage(path.stem, pid, camid, split, fit), reason
+
+    def _stems(self) -> list[str]:
+        folders = (self.root / folder for folder in FOLDERS.values())
+        return [p.stem for folder in folders for p in folder.iterdir() if p.suffix == SUFFIX]
 
     def _folder(self, split: str) -> Path:
         if split not in FOLDERS:

@@ -6,6 +6,7 @@ A document's `kind`, and an evaluation's `what`, pick its model from JOBS. No fi
 
 from posedive.spec.base import Spec
 from posedive.spec.evaluate import Evaluate
+from posedive.spec.fit import Fit
 from posedive.spec.generate import Generate
 from posedive.spec.load import JOBS, Job, load_job
 from posedive.spec.reid_table import ReidTable
@@ -15,6 +16,7 @@ from posedive.spec.train import Train
 __all__ = [
     "JOBS",
     "Evaluate",
+    "Fit",
     "Generate",
     "Job",
     "ReidTable",

@@ -10,16 +10,18 @@ from pydantic import ValidationError
 
 from posedive.errors import SpecError
 from posedive.spec.evaluate import Evaluate
+from posedive.spec.fit import Fit
 from posedive.spec.generate import Generate
 from posedive.spec.messages import explain, nearest
 from posedive.spec.reid_table import ReidTable
 from posedive.spec.render import Render
 from posedive.spec.train import Train
 
-Job = Render | Train | Generate | Evaluate | ReidTable
+Job = Render | Fit | Train | Generate | Evaluate | ReidTable
 # The model of each kind; where a kind goes on by `what`, the models of these.
 JOBS: dict[str, type[Job] | dict[str, type[Job]]] = {
     "render": Render,
+    "fit": Fit,
     "train": Train,
     "generate": Generate,
     "evaluate": {"generator": Evaluate, "reid": ReidTable},
