@@ -19,8 +19,8 @@ from posedive import __version__
 from posedive.errors import PosediveError
 
 # Any of these, not zero, in a result: the run fell short, exit code 1.
-SHORTFALLS = ("missing", "doubled", "corrupt", "foreign", "failed")
-BENCHES = ("render", "generator")
+SHORTFALLS = ("missing", "doubled", "corrupt", "foreign", "failed", "traps")
+BENCHES = ("render", "generator", "stream")
 
 DESCRIPTION = """\
 Re-draws the people of a Re-ID training set in poses and from viewpoints it never had.
@@ -114,10 +114,26 @@ def report(args: argparse.Namespace) -> dict[str, Any]:
 def bench(args: argparse.Namespace) -> dict[str, Any]:
     if args.name == "generator":
         from posedive.diffusion.bench import measure
+    elif args.name == "stream":
+        from posedive.shards.bench import measure
     else:
         from posedive.render.bench import measure
 
     return measure()
+
+
+def finalize(args: argparse.Namespace) -> dict[str, Any]:
+    from posedive.shards.document import open_output
+    from posedive.shards.finalize import finalize
+
+    return finalize(open_output(args.uri))
+
+
+def takedown(args: argparse.Namespace) -> dict[str, Any]:
+    from posedive.shards.document import open_output
+    from posedive.shards.finalize import take_down
+
+    return take_down(open_output(args.uri), args.pid)
 
 
 def _beside(uri: str) -> Path:
@@ -203,6 +219,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
     sub.add_argument("--out", metavar="HTML", help="path of the page; default: beside the shards")
+    sub = command(
+        finalize,
+        "build index, card, sizes and checksums of an output anew from its shards",
+        "posedive finalize s3://bucket/market1501",
+    )
+    sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
+    sub = command(
+        takedown,
+        "remove one person from an output for good; run again after a stop",
+        "posedive takedown s3://bucket/market1501 --pid 7",
+    )
+    sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
+    sub.add_argument("--pid", type=int, required=True, metavar="N", help="the person's number")
     sub = command(bench, "measure this machine", "posedive bench render --json")
     sub.add_argument("name", choices=BENCHES, help="what to measure")
     return parser
