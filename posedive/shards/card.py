@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
@@ -18,7 +18,7 @@ from posedive.shards.provenance import digital_source_type
 FREE, UNKNOWN, RESEARCH = "apache-2.0", "unknown", "research-only"
 LICENCES = (FREE, UNKNOWN, RESEARCH)
 SETS = {"embedded": FREE, "market1501": RESEARCH}
-VIEWS_DEG = 45
+AZIMUTH_DEG, ELEVATION_DEG = 45, 15  # of a bin
 SIZES = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 MEANING = {
     FREE: "made from parts that are free to use, change and pass on",
@@ -46,14 +46,11 @@ class Facts:
         self.splits[row["split"]] += 1
         self.per_pid[row["pid"]] += 1
         self.per_camid[row["camid"]] += 1
-        for counts, name, period, width in (
-            (self.azimuth, "azimuth_deg", 360, VIEWS_DEG),
-            (self.elevation, "elevation_deg", None, 15),
-        ):
-            angle = record.get(name)
-            if type(angle) in (int, float) and math.isfinite(angle):
-                turned = angle % period if period else angle
-                counts[math.floor(turned / width) * width] += 1
+        azimuth, elevation = record.get("azimuth_deg"), record.get("elevation_deg")
+        if _finite(azimuth):
+            self.azimuth[math.floor(azimuth % 360 / AZIMUTH_DEG) * AZIMUTH_DEG] += 1
+        if _finite(elevation):
+            self.elevation[math.floor(elevation / ELEVATION_DEG) * ELEVATION_DEG] += 1
 
 
 def sources(document: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -129,8 +126,13 @@ def write_card(document: Mapping[str, Any], facts: Facts, num_taken_down: int = 
         ),
         "## Distributions",
         _table(("camid", "pictures"), sorted(facts.per_camid.items())),
-        _table(("azimuth, degrees (0 sees the face)", "pictures"), _bins(facts.azimuth, VIEWS_DEG)),
-        _table(("elevation, degrees (above 0 looks down)", "pictures"), _bins(facts.elevation, 15)),
+        _table(
+            ("azimuth, degrees (0 sees the face)", "pictures"), _bins(facts.azimuth, AZIMUTH_DEG)
+        ),
+        _table(
+            ("elevation, degrees (above 0 looks down)", "pictures"),
+            _bins(facts.elevation, ELEVATION_DEG),
+        ),
         "## Provenance",
         "Each JPEG's XMP has IPTC's digital source type"
         f" `{digital_source_type(used['generator'][0])}`; the JSON"
@@ -148,6 +150,10 @@ def write_card(document: Mapping[str, Any], facts: Facts, num_taken_down: int = 
         " that Re-ID trainers parse; pid and camid are the reference image's.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _finite(value: Any) -> TypeGuard[float]:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _table(head: tuple[str, ...], rows: list[tuple]) -> str:

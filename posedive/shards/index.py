@@ -12,7 +12,6 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +45,30 @@ _SCHEMA = {
 }
 
 
+@dataclass(frozen=True)
+class Held:
+    """A file that holds pictures: a shard, or a real image. bytes is -1, sha256 "" if unknown."""
+
+    store: Reader
+    name: str
+    bytes: int = -1
+    sha256: str = ""
+
+    @property
+    def where(self) -> str:
+        return f"{self.store.uri}/{self.name}"
+
+
 @dataclass(frozen=True, eq=False)
 class Index:
     """Pictures as columns, all of n rows: what every loader reads from.
 
-    objects: the (store, name) that hold them; object (n,) says which. A row's bytes are
+    objects: the files that hold them; object (n,) says which. A row's bytes are
     [offset, offset + size) of its object, or the whole object where size is -1.
     sha256 (n,) of 32 bytes each, all zero where it isn't known.
     """
 
-    objects: Sequence[tuple[Reader, str]]
+    objects: Sequence[Held]
     object: np.ndarray
     offset: np.ndarray
     size: np.ndarray
@@ -81,10 +94,6 @@ class Index:
             self.sha256,
         )
         return Index(self.objects, *(column[rows] for column in columns))
-
-    @cached_property
-    def unknown_sha256(self) -> np.ndarray:
-        return self.sha256 == np.zeros(1, "V32")
 
 
 def shard_rows(data: bytes, name: str, split: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -184,7 +193,8 @@ def read_index(store: Reader) -> Index:
     if not store.exists(NAME):
         raise ShardError(f"{where}: there is none; {MEND} (URI is {store.uri})")
     table, told = read_table(store.get(NAME), where)
-    names = sorted(told["shards"])
+    shards = told["shards"]
+    names = sorted(shards)
     number = {name: at for at, name in enumerate(names)}
     columns = {name: table.column(name) for name in _SCHEMA}
     keys = np.array(columns["key"].to_pylist(), object)
@@ -198,12 +208,12 @@ def read_index(store: Reader) -> Index:
         for name in ("offset", "size", "pid", "camid")
     }
     object_ = np.array(objects, np.int32)
-    ends = np.array([told["shards"][name]["bytes"] for name in names], np.int64)
+    ends = np.array([shards[name]["bytes"] for name in names], np.int64)
     beyond = numbers["offset"] + numbers["size"] > ends[object_] if len(keys) else np.zeros(0, bool)
     if beyond.any() or (len(keys) and min(numbers["offset"].min(), numbers["size"].min()) < 0):
         raise ShardError(f"{where}: a row lies outside of its shard; {MEND}")
     return Index(
-        objects=[(store, name) for name in names],
+        objects=[Held(store, n, shards[n]["bytes"], shards[n]["sha256"]) for n in names],
         object=object_,
         offset=numbers["offset"],
         size=numbers["size"],
@@ -218,7 +228,7 @@ def read_index(store: Reader) -> Index:
 class Files:
     """Any files of this machine, by their paths; for real sets, whose names are as they are."""
 
-    uri = "file://"
+    uri = "file:/"
 
     def get(self, name: str) -> bytes:
         try:
@@ -242,7 +252,7 @@ def real_index(images: Iterable[Sequence[Any]]) -> Index:
     listed = [(str(path), int(pid), int(camid)) for path, pid, camid, *_ in images]
     files, count = Files(), len(listed)
     return Index(
-        objects=[(files, path) for path, _, _ in listed],
+        objects=[Held(files, path) for path, _, _ in listed],
         object=np.arange(count, dtype=np.int32),
         offset=np.zeros(count, np.int64),
         size=np.full(count, -1, np.int64),
@@ -275,8 +285,8 @@ def _check_once(keys: np.ndarray, where: str) -> None:
     if len(set(keys)) < len(keys):
         unique, counts = np.unique(keys.astype(str), return_counts=True)
         raise ShardError(
-            f"{where}: key {unique[counts > 1][0]!r} is there twice, expected once; run `posedive"
-            f" verify URI` to see which shard doubles it, then `posedive finalize URI`"
+            f"{where}: key {str(unique[counts > 1][0])!r} is there twice, expected once; run"
+            " `posedive verify URI` to see which shard doubles it, then `posedive finalize URI`"
         )
 
 

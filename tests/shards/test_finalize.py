@@ -71,8 +71,8 @@ def test_the_index_says_where_each_picture_is(output):
     }
     assert set(index.keys) == samples.keys()
     for row, key in enumerate(index.keys):
-        store, name = index.objects[index.object[row]]
-        read = store.get_range(name, int(index.offset[row]), int(index.size[row]))
+        held = index.objects[index.object[row]]
+        read = held.store.get_range(held.name, int(index.offset[row]), int(index.size[row]))
         assert read == samples[key].jpeg
         assert index.sha256[row].tobytes() == hashlib.sha256(read).digest()
         record = samples[key].record
