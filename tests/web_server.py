@@ -32,8 +32,6 @@ def web_server(folder: Path, ranges: bool = True) -> Iterator[WebServer]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: WebServer
-
     def do_HEAD(self):
         self._answer(body=False)
 
@@ -41,13 +39,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def _answer(self, body: bool) -> None:
-        self.server.asked.append(self.path)
-        fault = self.server.faults.pop(0) if self.server.faults else None
-        path = self.server.folder / self.path.lstrip("/")
+        server = self.server
+        assert isinstance(server, WebServer)
+        server.asked.append(self.path)
+        fault = server.faults.pop(0) if server.faults else None
+        path = server.folder / self.path.lstrip("/")
         status = fault if isinstance(fault, int) else 200 if path.is_file() else 404
         data = path.read_bytes() if status == 200 else b"no"
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        if status == 200 and asked and self.server.ranges:
+        if status == 200 and asked and server.ranges:
             begin, end = int(asked[1]), int(asked[2]) + 1
             status, data = (206, data[begin:end]) if begin < len(data) else (416, b"")
         self.send_response(status)

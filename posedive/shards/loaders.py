@@ -239,8 +239,10 @@ class StreamLoader:
 
     def __iter__(self) -> Iterator[Any]:
         self._came = 0
-        options = {"batch_size": self.stream.batch_size, "num_workers": self.num_workers}
-        for batch in DataLoader(self.stream, **(options | self.options)):
+        loader = DataLoader(
+            self.stream, self.stream.batch_size, num_workers=self.num_workers, **self.options
+        )
+        for batch in loader:
             self._came += 1
             yield batch
         self.set_epoch(self.stream.epoch + 1)

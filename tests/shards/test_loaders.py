@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from torch.utils.data import DataLoader
 
 from posedive.errors import RequestError, ShardError, StorageError
+from posedive.shards import loaders
 from posedive.shards.finalize import finalize, take_down
 from posedive.shards.index import encode_index, merge, open_index, read_table, real_index
 from posedive.shards.loaders import (
@@ -21,7 +21,7 @@ from posedive.shards.loaders import (
     decode_rgb,
 )
 from posedive.shards.stream import samples
-from posedive.storage import open_store
+from posedive.storage import open_reader, open_store
 from tests.conftest import BUCKET
 from tests.s3_server import S3Server
 from tests.shards.people import fill, jpeg, small_plan
@@ -237,8 +237,6 @@ def test_a_web_server_is_read_with_its_passing_failures(folder, ranges):
 
 
 def test_a_web_server_that_stays_away_is_told(folder):
-    from posedive.storage import open_reader
-
     with web_server(folder) as server:
         reader = open_reader(server.url, patience_s=0.3)
         server.faults = [503] * 50
@@ -265,8 +263,9 @@ def test_a_cache_fetches_a_shard_once_and_serves_it_from_then_on(folder, tmp_pat
         assert len(server.asked) == begun
 
 
-def test_s3_is_streamed_and_an_epoch_outlives_the_kill_of_its_server(tmp_path):
-    plan = small_plan(num_pids=40, images_per_identity=20, min_shards=20)
+def test_s3_is_streamed_and_an_epoch_outlives_the_kill_of_its_server(tmp_path, monkeypatch):
+    monkeypatch.setattr(loaders, "READ_ROWS", 50)  # or all would have come before the kill
+    plan = small_plan(num_pids=24, images_per_identity=20, min_shards=6)
     with S3Server(tmp_path) as server, server.environment():
         server.create_bucket(BUCKET)
         store = open_store(f"s3://{BUCKET}/out")
@@ -278,7 +277,7 @@ def test_s3_is_streamed_and_an_epoch_outlives_the_kill_of_its_server(tmp_path):
             if at == 100:
                 server.kill()
                 threading.Timer(1.0, server.start).start()
-        assert sorted(read) == sorted(open_index(store.uri).keys) and len(read) == 780
+        assert sorted(read) == sorted(open_index(store.uri).keys) and len(read) == 474
 
 
 # Bad input
@@ -340,7 +339,3 @@ def test_a_lost_real_image_is_named(folder, real_images):
     Path(real_images[4][0]).unlink()
     with pytest.raises(StorageError, match="0002_c2s1_000001_00.jpg: No such file"):
         list(ShardStream(merge(real_index(real_images), open_index(str(folder)))))
-
-
-def test_pictures_are_rgb(folder):
-    assert isinstance(next(iter(ShardStream(str(folder))))["image"], Image.Image)

@@ -116,7 +116,7 @@ def test_pk_takes_the_one_kind_that_a_person_has():
     index = merge(real_of([6] * 4), index_of([8] * 4, first_pid=3))  # 1, 2 real; 5, 6 generated
     batches = identities(index, 0, 0, 3, 4, pool=8, generated_per_identity=2).reshape(-1, 4)
     for group in batches:
-        pid = index.pids[group[0]]
+        pid = int(index.pids[group[0]])
         assert index.generated[group].sum() == {1: 0, 2: 0, 3: 2, 4: 2, 5: 4, 6: 4}[pid]
 
 
