@@ -47,9 +47,10 @@ class Fetcher:
         for run in np.split(np.arange(len(wanted)), np.flatnonzero(apart) + 1):
             if not len(run):
                 continue
-            held = index.objects[index.object[wanted[run[0]]]]
-            if index.size[wanted[run[0]]] < 0:
-                got[int(wanted[run[0]])] = _whole(held)
+            first = int(wanted[run[0]])
+            held = index.objects[int(index.object[first])]
+            if index.size[first] < 0:
+                got[first] = _whole(held)
                 continue
             begin, end = int(begins[run[0]]), int(ends[run[-1]])
             data = self._range(held, begin, end - begin)

@@ -28,7 +28,7 @@ from posedive.shards.document import layout_of, read_document
 from posedive.shards.index import NAME as INDEX
 from posedive.shards.index import encode_index, shard_rows, table_of
 from posedive.shards.layout import PREFIX, Layout
-from posedive.shards.takedown import SUCCESS, ask, remove_people
+from posedive.shards.takedown import SUCCESS, ask, remove_people, taken_down
 from posedive.storage import Store
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,14 @@ def finalize(store: Store) -> dict[str, Any]:
             f" first {absent[0]}; run `posedive generate JOB.yaml` again to make them"
         )
     orders = remove_people(store, layout)
+    told = _write_all(store, layout, document, orders)
+    # Somebody else's takedown may have changed a shard after it was read here.
+    return told if taken_down(store) == orders else finalize(store)
+
+
+def _write_all(
+    store: Store, layout: Layout, document: dict[str, Any], orders: dict[int, dict[str, Any]]
+) -> dict[str, Any]:
     facts, tables, shards, pictures = _read(store, layout, document)
     files = {
         INDEX: encode_index(tables, document["digest"], shards),

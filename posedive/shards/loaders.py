@@ -3,7 +3,7 @@
     ShardStream     IterableDataset: each sample once an epoch, shuffled; or mixed with real images
     PkStream        IterableDataset: batches of P identities x K images
     StreamLoader    a DataLoader over either, that knows where it is in the epoch
-    IndexedDataset  map-style, for stock samplers
+    IndexedDataset  map-style, for stock samplers (indexed)
 A sample is {"image", "pid", "camid", "key", "generated"}; image is what `decode` makes of the bytes
 of a JPEG. Sources are an output's URI (file, s3://, http(s)://) or an Index: open_index(uri),
 real_index (a trainer's list of images), merge(real, generated). Errors are ShardErrors that say
@@ -11,33 +11,31 @@ what to run. Every rank of torch.distributed (or of RANK and WORLD_SIZE) and eve
 part of its own.
 """
 
-import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
-from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from posedive.errors import RequestError
 from posedive.shards import order
 from posedive.shards.fetch import Fetcher
 from posedive.shards.index import Index, open_index
+from posedive.shards.indexed import Decode, IndexedDataset, decode_array, decode_rgb, sample_of
 
-Decode = Callable[[bytes], Any]
+__all__ = [
+    "IndexedDataset",
+    "PkStream",
+    "ShardStream",
+    "StreamLoader",
+    "decode_array",
+    "decode_rgb",
+]
+
 READ_ROWS = 512  # fetched at a time, and the next while these are decoded
-
-
-def decode_rgb(data: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(data)).convert("RGB")
-
-
-def decode_array(data: bytes) -> np.ndarray:
-    """(height, width, 3) uint8."""
-    return np.array(decode_rgb(data))  # a copy: torch wants to be able to write into it
 
 
 class _Stream(IterableDataset):
@@ -118,7 +116,7 @@ class _Stream(IterableDataset):
         self._yielded, self._skip = self._skip, 0
         for row, data in _read_ahead(self.fetcher, rows):
             self._yielded += 1
-            yield _sample(self.index, row, self.decode(data))
+            yield sample_of(self.index, row, self.decode(data))
 
     def state_dict(self) -> dict[str, Any]:
         """Where this very copy is: without workers, or in a worker (torchdata's StatefulDataLoader
@@ -269,36 +267,6 @@ class StreamLoader:
                 )
         self.set_epoch(state["epoch"])
         self.stream.history = [list(part) for part in state["history"]]
-
-
-class IndexedDataset(Dataset):
-    """Any sample by its number; pids, camids and keys (n,) for samplers.
-
-    cache: a folder for whole shards, each fetched when first touched; for stores that are far away.
-    """
-
-    def __init__(
-        self, source: str | Index, *, decode: Decode = decode_rgb, cache: str | None = None
-    ):
-        self.index = open_index(source) if isinstance(source, str) else source
-        self.fetcher, self.decode = Fetcher(self.index, cache), decode
-        self.pids, self.camids, self.keys = self.index.pids, self.index.camids, self.index.keys
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, row: int) -> dict[str, Any]:
-        return _sample(self.index, row, self.decode(self.fetcher.one(row)))
-
-
-def _sample(index: Index, row: int, image: Any) -> dict[str, Any]:
-    return {
-        "image": image,
-        "pid": int(index.pids[row]),
-        "camid": int(index.camids[row]),
-        "key": index.keys[row],
-        "generated": bool(index.generated[row]),
-    }
 
 
 def _read_ahead(fetcher: Fetcher, rows: np.ndarray) -> Iterator[tuple[int, bytes]]:

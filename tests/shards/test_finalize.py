@@ -1,8 +1,11 @@
 import hashlib
 import io
 import json
+import os
+import signal
 import tarfile
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from posedive.shards.card import strictest
 from posedive.shards.document import open_plan, plan_document
 from posedive.shards.finalize import finalize, take_down
 from posedive.shards.index import open_index
+from posedive.shards.loaders import ShardStream
 from posedive.shards.provenance import digital_source_type, with_provenance
 from posedive.shards.tar import drop_pids, read_extras, read_shard
 from posedive.shards.verify import verify
@@ -276,3 +280,54 @@ def test_an_order_before_its_shard_is_made_is_kept(tmp_path):
     fill(store, PLAN, SPEC)
     finalize(store)
     assert pid not in open_index(store.uri).pids and verify(store).ok
+
+
+@pytest.mark.parametrize("moment", range(20))
+def test_a_takedown_killed_at_any_moment_is_ended_by_the_next(moment, tmp_path):
+    store = open_store(str(tmp_path))
+    fill(store, PLAN, SPEC)
+    finalize(store)
+    victim = PLAN.layout.members(1)[1].pid
+    others = {s.key: s for i in range(3) for s in read_shard(store.get(PLAN.layout.name(i)))[1]}
+    others = {key: s for key, s in others.items() if s.record["pid"] != victim}
+    child = os.fork()
+    if not child:
+        _kill_before_step(moment)
+        take_down(store, victim)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    take_down(store, victim)
+    assert verify(store).ok
+    shards = [store.get(PLAN.layout.name(i)) for i in range(3)]
+    assert {s.key: s for shard in shards for s in read_shard(shard)[1]} == others
+    assert set(open_index(store.uri).keys) == others.keys()
+    assert not any(f"{victim:04d}_c".encode() in shard for shard in shards)
+    audit = [json.loads(line) for line in store.get("audit.jsonl").splitlines()]
+    assert [(line["pid"], line["pictures"]) for line in audit] == [(victim, 4)]
+    assert status == (signal.SIGKILL if moment < 18 else 0)  # all steps were tried
+
+
+def _kill_before_step(number: int) -> None:
+    """kill -9 before the n-th time that this process changes a name on the disk."""
+    left = [number]
+
+    def counted(change):
+        def act(*names, **options):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return change(*names, **options)
+
+        return act
+
+    os.replace, os.link, os.unlink = map(counted, (os.replace, os.link, os.unlink))
+
+
+def test_two_people_of_one_shard_are_taken_down_at_once(folder):
+    finalize(folder)
+    pids = [one.pid for one in PLAN.layout.members(0)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda pid: take_down(folder, pid), pids))
+    assert verify(folder).ok
+    assert not set(pids) & set(open_index(folder.uri).pids)
+    assert sum(1 for _ in ShardStream(folder.uri)) == 14

@@ -263,6 +263,7 @@ def test_a_cache_fetches_a_shard_once_and_serves_it_from_then_on(folder, tmp_pat
         assert len(server.asked) == begun
 
 
+@pytest.mark.slow
 def test_s3_is_streamed_and_an_epoch_outlives_the_kill_of_its_server(tmp_path, monkeypatch):
     monkeypatch.setattr(loaders, "READ_ROWS", 50)  # or all would have come before the kill
     plan = small_plan(num_pids=24, images_per_identity=20, min_shards=6)
