@@ -3,6 +3,7 @@ import threading
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -209,7 +210,8 @@ def test_real_and_generated_images_are_one_set_by_pid(folder, real_images):
 
 
 def test_any_sample_by_its_number(folder):
-    dataset = IndexedDataset(str(folder), decode=decode_array)
+    # Any: torch's DataLoader takes whatever has a length and items, but its stub wants a Dataset.
+    dataset: Any = IndexedDataset(str(folder), decode=decode_array)
     expected = {
         sample.key: decode_array(sample.jpeg) for sample in samples(open_store(str(folder)))
     }
