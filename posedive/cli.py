@@ -19,8 +19,9 @@ from posedive import __version__
 from posedive.errors import PosediveError
 
 # Any of these, not zero, in a result: the run fell short, exit code 1.
-SHORTFALLS = ("missing", "doubled", "corrupt", "foreign", "failed")
-BENCHES = ("render", "generator")
+SHORTFALLS = ("missing", "doubled", "corrupt", "foreign", "failed", "traps")
+LAYOUTS = ("market1501", "msmt17", "cuhk03", "mars")
+BENCHES = ("render", "generator", "stream")
 
 DESCRIPTION = """\
 Re-draws the people of a Re-ID training set in poses and from viewpoints it never had.
@@ -121,10 +122,46 @@ def report(args: argparse.Namespace) -> dict[str, Any]:
 def bench(args: argparse.Namespace) -> dict[str, Any]:
     if args.name == "generator":
         from posedive.diffusion.bench import measure
+    elif args.name == "stream":
+        from posedive.shards.bench import measure
     else:
         from posedive.render.bench import measure
 
     return measure()
+
+
+def finalize(args: argparse.Namespace) -> dict[str, Any]:
+    from posedive.shards.document import open_output
+    from posedive.shards.finalize import finalize
+
+    return finalize(open_output(args.uri))
+
+
+def takedown(args: argparse.Namespace) -> dict[str, Any]:
+    from posedive.shards.document import open_output
+    from posedive.shards.finalize import take_down
+
+    return take_down(open_output(args.uri), args.pid)
+
+
+def export(args: argparse.Namespace) -> dict[str, Any]:
+    from posedive.errors import RequestError
+    from posedive.shards.document import open_output
+    from posedive.shards.export import export, undo
+    from posedive.shards.index import read_index
+
+    out, real = Path(args.out), Path(args.real) if args.real else None
+    if args.undo:
+        return undo(out)
+    if not args.uri or not args.layout:
+        raise RequestError("export: expected URI and --layout, or --undo; got neither")
+    return export(read_index(open_output(args.uri)), args.layout, out, real, args.copy)
+
+
+def lint(args: argparse.Namespace) -> dict[str, Any]:
+    from posedive.shards.lint import lint
+
+    return lint(Path(args.dir))
 
 
 def _beside(uri: str) -> Path:
@@ -216,6 +253,36 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
     sub.add_argument("--out", metavar="HTML", help="path of the page; default: beside the shards")
+    sub = command(
+        finalize,
+        "build index, card, sizes and checksums of an output anew from its shards",
+        "posedive finalize s3://bucket/market1501",
+    )
+    sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
+    sub = command(
+        takedown,
+        "remove one person from an output for good; run again after a stop",
+        "posedive takedown s3://bucket/market1501 --pid 7",
+    )
+    sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
+    sub.add_argument("--pid", type=int, required=True, metavar="N", help="the person's number")
+    sub = command(
+        export,
+        "put an output's pictures into a real set's folder as trainers read it, or take them out",
+        "posedive export out/demo --layout market1501 --real /data/Market-1501 --out /data/more",
+    )
+    sub.add_argument("uri", metavar="URI", nargs="?", help="a folder, or s3://bucket/prefix")
+    sub.add_argument("--layout", choices=LAYOUTS, help="whose folder it is")
+    sub.add_argument("--out", metavar="DIR", required=True, help="where the merged set is, or goes")
+    sub.add_argument("--real", metavar="DIR", help="the set to link into --out first; not changed")
+    sub.add_argument("--copy", action="store_true", help="copy the real set instead of linking it")
+    sub.add_argument("--undo", action="store_true", help="take an export out of --out again")
+    sub = command(
+        lint,
+        "find what trainers would silently misread in a set's folder",
+        "posedive lint /data/more",
+    )
+    sub.add_argument("dir", metavar="DIR", help="the set's folder")
     sub = command(bench, "measure this machine", "posedive bench render --json")
     sub.add_argument("name", choices=BENCHES, help="what to measure")
     return parser

@@ -6,6 +6,7 @@
       -> Denoise     batches of rows -> pictures                  (GPU actors)
       -> Judge       scores, a verdict, a reason                  (CPU actors)
       -> Commit      a shard's rows -> one tar, put if absent     (CPU actors)
+      -> finalize    offset index, card, checksums, _SUCCESS      (once, when all is whole)
 One block is one shard all the way. Running again resumes.
 """
 
@@ -36,7 +37,9 @@ from posedive.records import PersonImage
 from posedive.render.viewpoints import viewpoint_of
 from posedive.shards.commit import committed
 from posedive.shards.document import open_plan, plan_document
+from posedive.shards.finalize import finalize
 from posedive.shards.plan import Plan
+from posedive.shards.takedown import SUCCESS, remove_people
 from posedive.shards.verify import verify
 from posedive.spec.generate import Generate
 from posedive.storage import open_store
@@ -87,7 +90,10 @@ def run(spec: Generate) -> dict[str, Any]:
     if resumed:
         log.info("resuming shards_left=%d pairs_done=%d", len(todo), resumed)
     flow = _generate(spec, plan, weights, conditions, todo) if todo else {}
+    remove_people(store, plan.layout)  # orders that came before their shard was made
     found = verify(store)
+    if found.ok and (todo or not store.exists(SUCCESS)):
+        finalize(store)
     if not found.ok:
         log.error("the output is not whole: %s", "; ".join(found.problems[:4]))
     summary = found.to_json() | {

@@ -1,10 +1,10 @@
 """Samples of an output, in the plan's order: the plainest way to read what was generated."""
 
-import io
 from collections.abc import Iterator
 
 from PIL import Image
 
+from posedive.shards.indexed import decode_rgb
 from posedive.shards.layout import PREFIX
 from posedive.shards.tar import Sample, read_shard
 from posedive.storage import Store
@@ -19,4 +19,4 @@ def samples(store: Store) -> Iterator[Sample]:
 
 def decode(sample: Sample) -> Image.Image:
     """The sample's picture, RGB."""
-    return Image.open(io.BytesIO(sample.jpeg)).convert("RGB")
+    return decode_rgb(sample.jpeg)

@@ -17,6 +17,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from posedive.errors import ShardError
@@ -123,11 +124,39 @@ def read_extras(data: bytes, name: str = "shard") -> dict[str, bytes]:
     }
 
 
+def drop_pids(data: bytes, pids: set[int], name: str = "shard") -> tuple[bytes, list[str]]:
+    """The shard without these people, and the keys that it held of them, kept or rejected.
+
+    Nothing of them stays: not their rejected pictures, previews, or lines of the manifest.
+    """
+    members = read_members(data, name)
+    manifest, _ = check_members(members, name)
+    gone = re.compile(rf"(?:.*/)?(?:{'|'.join(f'0*{pid}' for pid in sorted(pids))})_c\d+s0_.*")
+    stay = [(m, content) for m, content in members if m != MANIFEST and not gone.fullmatch(m)]
+    rejected = {key: why for key, why in manifest["rejected"].items() if not gone.fullmatch(key)}
+    dropped = {key for key in manifest["rejected"] if key not in rejected}
+    dropped |= {PurePosixPath(m).stem for m, _ in members if gone.fullmatch(m)}
+    kept = sum(bool(_SAMPLE.fullmatch(member)) for member, _ in stay) // 2
+    whole = {field: value for field, value in manifest.items() if field != "digest"} | {
+        "planned": kept + len(rejected),
+        "kept": kept,
+        "rejected": rejected,
+        "sha256": {m: manifest["sha256"][m] for m, _ in stay},
+    }
+    manifest_json = _json(whole | {"digest": hashlib.sha256(_json(whole)).hexdigest()})
+    return _tar(sorted([*stay, (MANIFEST, manifest_json)], key=_place)), sorted(dropped)
+
+
 def read_members(data: bytes, name: str) -> list[tuple[str, bytes]]:
     """Members in order, whole and at expected names; may hold one name twice."""
+    return [(member, data[at : at + size]) for member, at, size in walk_members(data, name)]
+
+
+def walk_members(data: bytes, name: str) -> list[tuple[str, int, int]]:
+    """(name, offset of its content, size) of each member, in order; checked as read_members."""
     if len(data) > MAX_SHARD_BYTES:
         raise ShardError(f"{name}: {len(data)} bytes, expected at most {MAX_SHARD_BYTES}")
-    members: list[tuple[str, bytes]] = []
+    members: list[tuple[str, int, int]] = []
     end = 0
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
@@ -143,7 +172,7 @@ def read_members(data: bytes, name: str) -> list[tuple[str, bytes]]:
                 end = -(-content_end // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
                 if end > len(data) or data[content_end:end].strip(b"\0"):
                     raise ShardError(f"{where}: truncated or garbled")
-                members.append((info.name, data[info.offset_data : content_end]))
+                members.append((info.name, info.offset_data, info.size))
     except tarfile.TarError as error:
         last = f"after member {members[-1][0]!r}" if members else "from its first byte"
         raise ShardError(f"{name}: no tar {last} ({error})") from error
@@ -243,6 +272,11 @@ def _object(data: bytes, where: str) -> dict[str, Any]:
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _place(member: tuple[str, bytes]) -> tuple[bool, bool, str]:
+    """Samples, then the manifest, then the rest, as encode_shard lays them."""
+    return not _SAMPLE.fullmatch(member[0]), member[0] != MANIFEST, member[0]
 
 
 def _tar(members: Iterable[tuple[str, bytes]]) -> bytes:

@@ -2,7 +2,8 @@
 
 plan.json gives the name and the keys of each shard (`layout`), so nothing but the output is needed.
 Each shard must be there, be whole (`tar`), carry the plan's digests, and hold each of its keys
-once, kept or rejected; nothing else may lie among the shards.
+once, kept or rejected; nothing else may lie among the shards. Who was taken down must be gone from
+there. Where there is an offset index, it must say of each shard what the shard holds.
 """
 
 from collections import Counter
@@ -12,19 +13,25 @@ from typing import Any
 
 from posedive.errors import ShardError
 from posedive.shards.document import layout_of, read_document
-from posedive.shards.layout import PREFIX, Layout, pair_seed
-from posedive.shards.tar import MANIFEST, check_members, read_members
+from posedive.shards.index import NAME as INDEX
+from posedive.shards.index import read_table, rows_of, sample_rows, table_of
+from posedive.shards.layout import PREFIX, Layout, pair_seed, pid_camid_of
+from posedive.shards.takedown import taken_down
+from posedive.shards.tar import MANIFEST, check_members, walk_members
 from posedive.storage import Store
 
 MAX_PROBLEMS = 100
+AGAIN = "run `posedive generate JOB.yaml` again"
+FINALIZE = "run `posedive finalize URI`"
 
 
 @dataclass
 class Verification:
     """Counts, and the first of the problems by name.
 
-    pairs and shards are what was planned; missing and doubled count keys, corrupt counts shards
-    (whose keys count nowhere else), foreign counts objects and keys that no plan knows.
+    pairs and shards are what was planned, less taken_down, the pairs of people who had to go.
+    missing and doubled count keys; corrupt counts shards (whose keys count nowhere else) and what
+    the index says wrong of one; foreign counts objects and keys that no plan knows.
     """
 
     pairs: int
@@ -36,6 +43,7 @@ class Verification:
     doubled: int = 0
     corrupt: int = 0
     foreign: int = 0
+    taken_down: int = 0
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -43,40 +51,57 @@ class Verification:
         return not (self.missing or self.doubled or self.corrupt or self.foreign)
 
     def to_json(self) -> dict[str, Any]:
-        """The counts, and `problems` when there are any."""
-        return {name: value for name, value in asdict(self).items() if name != "problems" or value}
+        """The counts; `taken_down` and `problems` when there are any."""
+        told = asdict(self).items()
+        return {k: v for k, v in told if v or k not in ("taken_down", "problems")}
 
 
 def verify(store: Store) -> Verification:
     """Raises StorageError when there is no plan.json, ShardError when it can't be trusted."""
     document = read_document(store)
     layout = layout_of(document)
-    found = Verification(pairs=layout.num_pairs, shards=layout.num_shards)
+    gone = {one.pid for one in layout.identities} & taken_down(store).keys()
+    lost = len(gone) * layout.images_per_identity
+    found = Verification(layout.num_pairs - lost, shards=layout.num_shards, taken_down=lost)
+    indexed = _index(store, found)
     there = {name for name, _ in store.list(PREFIX)}
     for index in range(layout.num_shards):
         name = layout.name(index)
         if name in there:
             there.remove(name)
             try:
-                _verify_shard(found, layout, index, store.get(name), document)
+                rows = _verify_shard(found, layout, index, store.get(name), document, gone)
+                if indexed is not None and rows is not None:
+                    _verify_index(found, name, indexed.get(name, []), rows)
             except ShardError as error:
                 found.corrupt += 1
-                _tell(found, f"corrupt: {error}")
+                _tell(found, f"corrupt: {error}; delete the shard and {AGAIN}")
         else:
-            count = len(layout.members(index)) * layout.images_per_identity
-            found.missing += count
-            _tell(found, f"missing: {name} with {count} pairs")
+            staying = sum(one.pid not in gone for one in layout.members(index))
+            found.missing += staying * layout.images_per_identity
+            count = staying * layout.images_per_identity
+            _tell(found, f"missing: {name} with {count} pairs; {AGAIN}")
     found.foreign += len(there)
     for name in sorted(there):
-        _tell(found, f"foreign: {name} is no shard of the plan")
+        _tell(found, f"foreign: {name} is no shard of the plan; delete it")
+    for name in sorted((indexed or {}).keys() - set(map(layout.name, range(layout.num_shards)))):
+        found.corrupt += 1
+        _tell(found, f"corrupt: {INDEX}: {name} is no shard of the plan; {FINALIZE}")
     return found
 
 
 def _verify_shard(
-    found: Verification, layout: Layout, index: int, data: bytes, document: dict[str, Any]
-) -> None:
+    found: Verification,
+    layout: Layout,
+    index: int,
+    data: bytes,
+    document: dict[str, Any],
+    gone: set[int],
+) -> list[tuple] | None:
+    """The rows that an index should have of it; None when it holds a key twice."""
     name = layout.name(index)
-    members = read_members(data, name)
+    spans = walk_members(data, name)
+    members = [(member, data[at : at + size]) for member, at, size in spans]
     twice = _twice(members)
     manifest, samples = check_members(list(dict(members).items()) if twice else members, name)
     said = {"shard": index, "plan": document["digest"], "weights": document["weights"]}
@@ -87,12 +112,13 @@ def _verify_shard(
         seed = pair_seed(layout.seed, sample.key)
         if sample.record.get("seed", seed) != seed:
             raise ShardError(f"{name}: member '{sample.key}.json': its seed isn't the plan's")
-    planned = set(layout.keys(index))
+    planned = {key for key in layout.keys(index) if pid_camid_of(key)[0] not in gone}
     kept = {sample.key for sample in samples}
     reasons = {key: str(reason) for key, reason in manifest["rejected"].items()}
     absent = planned - kept - reasons.keys()
     strays = (kept | reasons.keys()) - planned
-    elsewhere = {key for key in strays if layout.plans(key)}
+    still = {key for key in strays if pid_camid_of(key)[0] in gone}
+    elsewhere = {key for key in strays - still if layout.plans(key)}
     found.kept += len(kept & planned)
     found.rejected += len(reasons.keys() & planned)
     counted = Counter(found.reasons)
@@ -107,7 +133,39 @@ def _verify_shard(
         ("foreign", strays - elsewhere),
     ):
         if keys:
-            _tell(found, f"{what}: {name}: {len(keys)} keys, {min(keys)} first")
+            mend = f"delete the shard and {AGAIN}"
+            if keys & still:
+                pid = pid_camid_of(min(keys & still))[0]
+                mend = f"pid {pid} was to go: run `posedive takedown URI --pid {pid}`"
+            _tell(found, f"{what}: {name}: {len(keys)} keys, {min(keys)} first; {mend}")
+    if twice:
+        return None
+    table = table_of(sample_rows(name, spans, manifest, samples, split=""))
+    return [tuple(row) for _, *row in rows_of(table)]
+
+
+def _index(store: Store, found: Verification) -> dict[str, list[tuple]] | None:
+    """Rows by shard as the index has them, or None where there is none that can be read."""
+    if not store.exists(INDEX):
+        return None
+    try:
+        table, told = read_table(store.get(INDEX), INDEX)
+    except ShardError as error:
+        found.corrupt += 1
+        _tell(found, f"corrupt: {error}")
+        return None
+    rows: dict[str, list[tuple]] = {name: [] for name in told["shards"]}
+    for name, *row in rows_of(table):
+        rows.setdefault(name, []).append(tuple(row))
+    return rows
+
+
+def _verify_index(found: Verification, name: str, got: list[tuple], expected: list[tuple]) -> None:
+    if got != expected:
+        found.corrupt += 1
+        wrong = [e[0] for e, g in zip(expected, got, strict=False) if e != g]
+        where = f"first at key {wrong[0]}" if wrong else f"{len(got)} rows of {len(expected)}"
+        _tell(found, f"corrupt: {INDEX}: disagrees with {name}, {where}; {FINALIZE}")
 
 
 def _twice(members: Sequence[tuple[str, bytes]]) -> list[str]:

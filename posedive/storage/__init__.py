@@ -1,8 +1,10 @@
 """Objects by name under one root: a folder, or a bucket's prefix -> bytes. The only boto3.
 
-A URI in (`s3://bucket/prefix`, `file:///abs`, a plain path), a Store out. Names are relative POSIX
+A URI in (`s3://bucket/prefix`, `file:///abs`, a plain path), a Store out; for reading only also
+`https://host/path`, by open_reader. Names are relative POSIX
 paths; anything that could leave the root is refused. Every store has
   get(name) -> bytes
+  get_range(name, start, length)      that many bytes; fewer where the object ends before
   put_if_absent(name, data) -> bool   the commit: of all writers one gets True, and its bytes are
                                       seen whole or not at all; the others get False
   put(name, data)                     overwrites; only for files derived from committed ones
@@ -14,16 +16,28 @@ and `.uri`. Stores can be pickled. Every failure is a StorageError, after retrie
 
 import re
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from posedive.errors import StorageError
 from posedive.storage.contract import checked_name
 from posedive.storage.files import FileStore
+from posedive.storage.http import HttpStore
 from posedive.storage.s3 import PATIENCE_S, S3Store
 
-__all__ = ["FileStore", "S3Store", "Store", "open_store"]
+__all__ = ["FileStore", "HttpStore", "Reader", "S3Store", "Store", "open_reader", "open_store"]
 
 Store = FileStore | S3Store
+
+
+class Reader(Protocol):
+    """What a trainer needs of a store, and a plain web server has."""
+
+    uri: str
+
+    def get(self, name: str) -> bytes: ...
+    def get_range(self, name: str, start: int, length: int) -> bytes: ...
+    def exists(self, name: str) -> bool: ...
 
 
 def open_store(uri: str, patience_s: float = PATIENCE_S) -> Store:
@@ -51,3 +65,10 @@ def open_store(uri: str, patience_s: float = PATIENCE_S) -> Store:
         prefix = parts.path.strip("/")
         return S3Store(parts.netloc, checked_name(prefix) if prefix else "", patience_s)
     raise StorageError(f"{uri}: expected a path, file:// or s3://, got {parts.scheme}://")
+
+
+def open_reader(uri: str, patience_s: float = PATIENCE_S) -> Reader:
+    """As open_store, and http:// and https:// addresses of a folder that a web server shows."""
+    if uri.startswith(("http://", "https://")):
+        return HttpStore(uri, patience_s)
+    return open_store(uri, patience_s)

@@ -50,6 +50,15 @@ class FileStore:
         except OSError as error:
             raise _explained(error, path) from error
 
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        path = self._path(name)
+        try:
+            with open(path, "rb", buffering=0) as file:
+                file.seek(start)
+                return file.read(length)
+        except OSError as error:
+            raise _explained(error, path) from error
+
     def put_if_absent(self, name: str, data: bytes) -> bool:
         path = self._path(name)
         try:

@@ -90,6 +90,12 @@ class S3Store:
         request = self._request(name)
         return self._ask(name, lambda s3: s3.get_object(**request)["Body"].read())
 
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        request = self._request(name) | {"Range": f"bytes={start}-{start + length - 1}"}
+        # 416: the object ends before `start`.
+        read = self._ask(name, lambda s3: s3.get_object(**request)["Body"].read(), none_for=416)
+        return read or b""
+
     def put_if_absent(self, name: str, data: bytes) -> bool:
         # 412: another attempt got there first; its bytes stand. It may have been our own, when
         # the answer to it was lost on the way: also then the bytes are in place.

@@ -11,6 +11,7 @@ from posedive.datasets.export_folder import export_folder
 from posedive.errors import BodyError, DatasetError, PlanMismatch, StorageError, WeightsError
 from posedive.jobs.generate import plan_summary, run
 from posedive.shards.document import read_document
+from posedive.shards.index import open_index
 from posedive.shards.stream import decode, samples
 from posedive.shards.verify import verify
 from posedive.spec.generate import Generate
@@ -54,6 +55,15 @@ def test_every_planned_pair_is_there(done):
     assert 0 < told["denoiser_busy"] <= 1
     assert not any(told[k] for k in ("missing", "doubled", "corrupt", "foreign"))
     assert verify(open_store(spec.output.uri)).ok
+
+
+def test_a_whole_output_is_finalized_and_its_jpegs_say_what_they_are(done):
+    _, spec, _ = done
+    store = open_store(spec.output.uri)
+    assert store.exists("_SUCCESS") and len(open_index(store.uri)) == 16
+    for sample in samples(store):
+        assert b"digitalsourcetype/trainedAlgorithmicMedia" in sample.jpeg
+        assert sample.record["digital_source_type"].endswith("/trainedAlgorithmicMedia")
 
 
 def test_a_second_run_does_nothing(done):

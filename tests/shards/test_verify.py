@@ -30,6 +30,7 @@ CLEAN = {
     "doubled": 0,
     "corrupt": 0,
     "foreign": 0,
+    "taken_down": 0,
     "problems": [],
 }
 
@@ -63,7 +64,9 @@ def test_a_missing_shard_counts_its_pairs(output):
     output.delete(PLAN.layout.name(1))
     found = verify(output)
     assert (found.missing, found.kept, found.rejected, found.ok) == (8, 14, 2, False)
-    assert found.problems == ["missing: shards/shard-000001.tar with 8 pairs"]
+    assert found.problems == [
+        "missing: shards/shard-000001.tar with 8 pairs; run `posedive generate JOB.yaml` again"
+    ]
     assert committed(output, PLAN) == {0, 2}
 
 

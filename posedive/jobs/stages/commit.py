@@ -10,6 +10,7 @@ from posedive.jobs.references import read_references
 from posedive.jobs.sources import open_spec_dataset, people_of
 from posedive.jobs.stages.rows import Rows, column, from_png, to_jpeg
 from posedive.shards.commit import commit_shard
+from posedive.shards.provenance import digital_source_type, with_provenance
 from posedive.shards.tar import Sample, encode_shard, rejected_examples
 from posedive.spec.generate import Generate
 from posedive.storage import open_store
@@ -29,6 +30,7 @@ class Commit:
                 "this node plans other pairs than the driver; does it see the same dataset?"
             )
         self.weights = weights
+        self.source_type = digital_source_type(spec.generator.weights)
 
     def __call__(self, rows: Rows) -> Rows:
         index = int(rows["shard"][0])
@@ -41,8 +43,11 @@ class Commit:
                 "weights_digest": self.weights,
                 "steps": self.spec.generator.steps,
                 "guidance_scale": self.spec.generator.guidance_scale,
+                "digital_source_type": self.source_type,
             }
-            sample = Sample(key, bytes(jpeg), told)
+            sample = Sample(
+                key, with_provenance(bytes(jpeg), self.source_type) if jpeg else b"", told
+            )
             if not reason:
                 samples.append(sample)
                 continue
