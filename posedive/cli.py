@@ -17,6 +17,7 @@ from typing import Any
 
 from posedive import __version__
 from posedive.errors import PosediveError
+from posedive.submit.command_line import add_submission_commands
 
 # Any of these, not zero, in a result: the run fell short, exit code 1.
 SHORTFALLS = ("missing", "doubled", "corrupt", "foreign", "failed")
@@ -137,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"posedive {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(run: Callable[..., dict[str, Any]], text: str, example: str):
+    def command(run: Callable[..., Any], text: str, example: str):
         sub = commands.add_parser(
             run.__name__,
             help=text,
@@ -149,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print one JSON object on stdout")
         return sub
 
-    def job_command(run: Callable[..., dict[str, Any]], text: str, example: str) -> None:
+    def job_command(run: Callable[..., Any], text: str, example: str):
         sub = command(run, text, example)
         sub.add_argument("job", metavar="JOB.yaml", help="the job file")
         sub.add_argument(
@@ -159,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="a.b=c",
             help="override a field of the job file; the value is YAML; may be repeated",
         )
+        return sub
 
     job_command(
         validate,
@@ -203,6 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
     sub.add_argument("--out", metavar="HTML", help="path of the page; default: beside the shards")
+    add_submission_commands(command, job_command)
     sub = command(bench, "measure this machine", "posedive bench render --json")
     sub.add_argument("name", choices=BENCHES, help="what to measure")
     return parser
@@ -253,7 +256,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted; what is committed stays, and the same command goes on", file=sys.stderr)
         return 130
     try:
-        print(json.dumps(result) if args.json else _for_people(result), flush=True)
+        if args.json:
+            print(json.dumps(result), flush=True)
+        else:
+            print(result if isinstance(result, str) else _for_people(result), flush=True)
     except BrokenPipeError:  # `| head` has read enough; point stdout away from the closed pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return 1 if any(result.get(key) for key in SHORTFALLS) else 0
+    if isinstance(result, str):
+        return 0
+    return result.get("exit_code") or int(any(result.get(key) for key in SHORTFALLS))

@@ -2,9 +2,13 @@
 
 import logging
 import os
+import signal
+import threading
 
 import ray
 from ray.data import DataContext
+
+from posedive.errors import PosediveError
 
 
 def start_ray() -> None:
@@ -20,3 +24,16 @@ def start_ray() -> None:
     for name in ("ray", "ray.data", "ray.train"):  # each sets a level of its own when imported
         logging.getLogger(name).setLevel(logging.WARNING)
     DataContext.get_current().enable_progress_bars = False
+    if threading.current_thread() is threading.main_thread():
+        # As Ctrl-C: what is committed stays, what is under way is dropped, workers are let go.
+        # Ray sets a handler of its own at each init, which would end the driver on the spot.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def own_error(error: BaseException | None) -> PosediveError | None:
+    """What a stage raised on purpose, below what Ray has wrapped around it."""
+    while error is not None:
+        if isinstance(error, PosediveError):
+            return error
+        error = getattr(error, "cause", None) or error.__cause__
+    return None

@@ -7,6 +7,7 @@ import torch
 
 from posedive.filters.pose_estimator import PoseEstimator
 from posedive.filters.rules import accept_generated
+from posedive.jobs.meters import StageMeter
 from posedive.jobs.references import read_references
 from posedive.jobs.stages.rows import Rows, column, from_png, to_jpeg
 from posedive.spec.generate import Generate
@@ -19,8 +20,15 @@ class Judge:
         self.spec = spec = Generate.model_validate_json(spec_json)
         self.estimator = PoseEstimator.load(spec.filter.pose_estimator)
         self.references = read_references(open_store(spec.output.uri)).confidence
+        self.meter = StageMeter("judge")
 
     def __call__(self, rows: Rows) -> Rows:
+        with self.meter.timed() as lap:
+            judged = self._judged(rows)
+            lap.pairs = len(rows["key"])
+        return judged | {"judge_s": np.full(lap.pairs, lap.seconds / lap.pairs)}
+
+    def _judged(self, rows: Rows) -> Rows:
         rule = self.spec.filter
         reasons = rows["reason"].tolist()
         records = [json.loads(record) for record in rows["record"]]
