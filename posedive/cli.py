@@ -21,7 +21,7 @@ from posedive.submit.command_line import add_submission_commands
 
 # Any of these, not zero, in a result: the run fell short, exit code 1.
 SHORTFALLS = ("missing", "doubled", "corrupt", "foreign", "failed")
-BENCHES = ("render", "generator")
+BENCHES = ("render", "generator", "pipeline")
 
 DESCRIPTION = """\
 Re-draws the people of a Re-ID training set in poses and from viewpoints it never had.
@@ -61,9 +61,9 @@ def validate(args: argparse.Namespace) -> dict[str, Any]:
 
 def plan(args: argparse.Namespace) -> dict[str, Any]:
     spec = _load(args, "generate")
-    from posedive.jobs.generate import plan_summary
+    from posedive.jobs.forecast import node_counts, plan_summary
 
-    return plan_summary(spec)
+    return plan_summary(spec, node_counts(args.nodes), args.times)
 
 
 def render(args: argparse.Namespace) -> dict[str, Any]:
@@ -115,6 +115,8 @@ def report(args: argparse.Namespace) -> dict[str, Any]:
 def bench(args: argparse.Namespace) -> dict[str, Any]:
     if args.name == "generator":
         from posedive.diffusion.bench import measure
+    elif args.name == "pipeline":
+        from posedive.jobs.bench import measure
     else:
         from posedive.render.bench import measure
 
@@ -167,11 +169,15 @@ def _parser() -> argparse.ArgumentParser:
         "check a job file; nothing is done",
         "posedive validate jobs/demo.yaml --set generator.steps=4",
     )
-    job_command(
+    sub = job_command(
         plan,
-        "say what a generate job would do: pairs, shards, bytes, hours",
-        "posedive plan jobs/generate_market1501.yaml --set dataset.root=/data/Market-1501",
+        "say what a generate job would do: pairs, shards, bytes, hours, money",
+        "posedive plan jobs/generate_market1501.yaml --nodes 1,8,64 --times s3://bucket/trial",
     )
+    sub.add_argument(
+        "--nodes", default="", metavar="1,8,64", help="also the time on so many machines"
+    )
+    sub.add_argument("--times", metavar="URI", help="output of a run whose measured times to go by")
     job_command(
         render,
         "draw a contact sheet of conditions",

@@ -18,6 +18,7 @@ from ray.exceptions import RayError
 from tqdm import tqdm
 
 from posedive.errors import RunError
+from posedive.jobs.hardware import check_hardware
 from posedive.jobs.ledger import open_ledger
 from posedive.jobs.progress import Progress, price_of_nodes
 from posedive.jobs.session import own_error, start_ray
@@ -40,11 +41,16 @@ Spans = dict[str, list[tuple[float, float, float]]]
 def flow_through(
     spec: Generate, plan: Plan, weights: str, conditions: tuple[str, ...], todo: list[int]
 ) -> dict[str, Any]:
-    """Makes the shards `todo`. Returns images_per_s, denoiser_busy, cost, and what was measured:
-    seconds per pair of each stage with their spread, bytes per pair, start-up in seconds."""
+    """Makes the shards `todo`.
+
+    Returns images_per_s, denoiser_busy, cost, drawn_pairs (more than were asked for, where workers
+    died), and what was measured: seconds per pair of each stage with their spread, bytes per pair,
+    start-up in seconds. Raises RunError, or what a stage raised on purpose.
+    """
     called = time.time()
     start_ray()
-    ledger, kept_alive = open_ledger()
+    check_hardware(spec)
+    name, ledger = open_ledger()
     pairs = sum(len(plan.layout.keys(i)) for i in todo)
     progress = Progress(
         plan.num_pairs, plan.num_pairs - pairs, lambda: price_of_nodes(spec.resources)
@@ -52,7 +58,7 @@ def flow_through(
     spans: Spans = defaultdict(list)
     seconds: dict[str, list[float]] = defaultdict(list)
     num_bytes = 0
-    rows = chain(spec, plan, weights, conditions, todo, ledger).iter_rows()
+    rows = chain(spec, plan, weights, conditions, todo, name).iter_rows()
     with tqdm(total=pairs, unit="pair", disable=None) as bar:
         try:
             for told in rows:
@@ -69,7 +75,6 @@ def flow_through(
                 bar.set_postfix(kept=progress.kept)
         except RayError as error:
             raise own_error(error) or error from None
-    del kept_alive
     if not progress.done:
         raise RunError("no shard came out of the pipeline; the log above says why")
     whole = [span for of_actor in spans.values() for span in of_actor]
@@ -78,6 +83,7 @@ def flow_through(
         "images_per_s": round(progress.done / max(ended - begun, 1e-6), 2),
         "denoiser_busy": round(busy_share(list(spans.values())), 3),
         "cost": progress.told()["cost"],
+        "drawn_pairs": ray.get(ledger.begun.remote()),
         "measured": {
             "stages": {stage: _mean_and_spread(each) for stage, each in seconds.items()},
             "bytes_per_pair": round(num_bytes / progress.done),

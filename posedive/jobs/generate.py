@@ -18,6 +18,7 @@ import numpy as np
 
 from posedive.body.smpl import load_body
 from posedive.jobs.flow import flow_through
+from posedive.jobs.forecast import SUMMARY
 from posedive.jobs.planning import planned
 from posedive.jobs.references import usable_images
 from posedive.jobs.scoring import score_references
@@ -32,23 +33,7 @@ from posedive.spec.generate import Generate
 from posedive.storage import open_store
 
 log = logging.getLogger(__name__)
-SUMMARY = "summary.json"
 DISTRIBUTION_SAMPLE = 2000
-BYTES_PER_PIXEL = 0.9  # JPEG at quality 95 and the record, measured on the embedded world
-
-
-def plan_summary(spec: Generate) -> dict[str, Any]:
-    """What the job comes to, before any reference is scored."""
-    images = people_of(spec.dataset, open_spec_dataset(spec.dataset, spec.size))
-    plan = planned(spec, images, None)
-    per_image = BYTES_PER_PIXEL * spec.size[0] * spec.size[1]
-    return {
-        "pairs": plan.num_pairs,
-        "shards": plan.num_shards,
-        "bytes": round(plan.num_pairs * per_image),
-        "identities": len(plan.images),
-        "digest": plan.digest,
-    }
 
 
 def run(spec: Generate) -> dict[str, Any]:
@@ -85,6 +70,7 @@ def run(spec: Generate) -> dict[str, Any]:
         "images_per_s": flow.get("images_per_s", 0.0),
         "denoiser_busy": flow.get("denoiser_busy", 0.0),
         "cost": flow.get("cost", 0.0),
+        "drawn_pairs": flow.get("drawn_pairs", 0),
         "resumed_pairs": resumed,
         "skipped_images": len(dataset.skipped),
         "skipped_identities": without,

@@ -21,15 +21,21 @@ KILLED = "worker_killed"
 class Ledger:
     def __init__(self):
         self._open: Counter[str] = Counter()
+        self._pairs = 0
 
-    def enter(self, key: str) -> int:
-        """How often `key` was entered before and never struck off."""
+    def enter(self, key: str, pairs: int = 0) -> int:
+        """How often `key` was entered before and never struck off; counts `pairs` as begun."""
         before = self._open[key]
         self._open[key] += 1
+        self._pairs += pairs
         return before
 
     def strike(self, key: str) -> None:
         del self._open[key]
+
+    def begun(self) -> int:
+        """Pairs whose drawing was begun, each as often as it was."""
+        return self._pairs
 
 
 def open_ledger() -> tuple[str, Any]:

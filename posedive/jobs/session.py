@@ -7,6 +7,7 @@ import threading
 
 import ray
 from ray.data import DataContext
+from ray.exceptions import RayError
 
 from posedive.errors import PosediveError
 
@@ -23,7 +24,9 @@ def start_ray() -> None:
         )
     for name in ("ray", "ray.data", "ray.train"):  # each sets a level of its own when imported
         logging.getLogger(name).setLevel(logging.WARNING)
-    DataContext.get_current().enable_progress_bars = False
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.raise_original_map_exception = True  # for own_error
     if threading.current_thread() is threading.main_thread():
         # As Ctrl-C: what is committed stays, what is under way is dropped, workers are let go.
         # Ray sets a handler of its own at each init, which would end the driver on the spot.
@@ -32,8 +35,10 @@ def start_ray() -> None:
 
 def own_error(error: BaseException | None) -> PosediveError | None:
     """What a stage raised on purpose, below what Ray has wrapped around it."""
+    found = None
     while error is not None:
-        if isinstance(error, PosediveError):
-            return error
+        # Ray's wrapper is also of the class that it wraps, and its text is the whole traceback.
+        if isinstance(error, PosediveError) and not isinstance(error, RayError):
+            found = error
         error = getattr(error, "cause", None) or error.__cause__
-    return None
+    return found

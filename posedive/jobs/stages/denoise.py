@@ -49,7 +49,7 @@ class Denoise:
     def _draw(self, rows: Rows, drawable: list[int], reasons: list[str]) -> list[bytes]:
         keys = [rows["key"][i] for i in drawable]
         batch = f"{keys[0]}+{len(keys)}"
-        if self._enter(batch):
+        if self._enter(batch, len(keys)):
             log.warning("a worker died drawing keys=%s; one by one", keys)
             drawn = self._one_by_one(rows, drawable, reasons)
         else:
@@ -79,8 +79,8 @@ class Denoise:
             self._strike(key)
         return out
 
-    def _enter(self, key: str) -> int:
-        return ray.get(self.ledger.enter.remote(key)) if self.ledger else 0
+    def _enter(self, key: str, pairs: int = 0) -> int:
+        return ray.get(self.ledger.enter.remote(key, pairs)) if self.ledger else 0
 
     def _strike(self, key: str) -> None:
         if self.ledger:

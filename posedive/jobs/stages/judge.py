@@ -18,7 +18,9 @@ class Judge:
     def __init__(self, spec_json: str):
         torch.set_num_threads(1)
         self.spec = spec = Generate.model_validate_json(spec_json)
-        self.estimator = PoseEstimator.load(spec.filter.pose_estimator)
+        on_gpu = spec.resources.judge_gpus > 0 and torch.cuda.is_available()
+        device = "cuda" if on_gpu else "cpu"
+        self.estimator = PoseEstimator.load(spec.filter.pose_estimator, device)
         self.references = read_references(open_store(spec.output.uri)).confidence
         self.meter = StageMeter("judge")
 
