@@ -95,16 +95,20 @@ class Output(Part):
 
 
 class Node(Part):
-    """One kind of machine of the cluster."""
+    """One kind of machine of the cluster; the defaults leave a machine of 8 CPUs and 32 GB some of
+    them for itself."""
 
     gpus: int = Field(default=0, ge=0, description="GPUs of a node")
-    cpus: float = Field(default=8, gt=0, description="CPUs of a node that Ray may use")
-    memory_gb: float = Field(default=32, gt=0, description="memory of a node that Ray may use, GB")
+    cpus: float = Field(default=7, gt=0, description="CPUs of a node that Ray may use")
+    memory_gb: float = Field(default=28, gt=0, description="memory of a node that Ray may use, GB")
     price_per_hour: float = Field(default=0, ge=0, description="of a node, in any currency")
 
 
 class Resources(Part):
-    """What the job's actors ask of Ray, stage by stage, and the machines that are to give it."""
+    """What the job's actors ask of Ray, stage by stage, and the machines that are to give it.
+
+    One actor of each stage fits two CPUs. None asks for nothing: it could land on a cluster's head.
+    """
 
     denoise_actors: Pool = Field(default=(1, 1), description="[min, max] of the pool")
     num_gpus: float = Field(
@@ -114,15 +118,15 @@ class Resources(Part):
     render_actors: Pool | None = Field(
         default=None, description="[min, max] of the pool; null: 1 to the most denoise actors"
     )
-    render_cpus: float = Field(default=1, gt=0, description="CPUs per render actor")
+    render_cpus: float = Field(default=0.5, gt=0, description="CPUs per render actor")
     judge_actors: Pool | None = Field(
         default=None, description="[min, max] of the filter's pool; null as for render_actors"
     )
     judge_gpus: float = Field(
         default=0, ge=0, description="GPUs per judge actor, or a share of one"
     )
-    judge_cpus: float = Field(default=0, ge=0, description="CPUs per judge actor")
-    commit_cpus: float = Field(default=0, ge=0, description="CPUs per commit actor")
+    judge_cpus: float = Field(default=0.25, gt=0, description="CPUs per judge actor")
+    commit_cpus: float = Field(default=0.25, gt=0, description="CPUs per commit actor")
     cpu_node: Node = Field(default=Node(), description="machines without GPU: for plan and submit")
     gpu_node: Node = Field(
         default=Node(gpus=1), description="machines with GPUs: for plan and submit"
