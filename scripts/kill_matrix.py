@@ -119,7 +119,7 @@ class World:
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=os.environ | {"RAY_ADDRESS": self.cluster.address},
+            env=os.environ | {"RAY_ADDRESS": str(self.cluster.address)},
         )
 
     def _workers(self, stage: str) -> list[psutil.Process]:

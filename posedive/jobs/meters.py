@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from ray.util.metrics import Counter, Histogram
 
 STAGES = ("render", "denoise", "judge", "commit")
-SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+SECONDS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]
 
 
 class StageMeter:

@@ -106,14 +106,14 @@ def groups(spec: Job) -> tuple[tuple[Node, int], tuple[Node, int] | None]:
     """(node, how many at most) of the CPU group and of the GPU group; None without GPUs."""
     asked = getattr(spec, "resources", None)
     cpu_node, gpu_node = getattr(asked, "cpu_node", Node()), getattr(asked, "gpu_node", None)
-    low_high = getattr(asked, "denoise_actors", None) or (getattr(asked, "num_workers", 1),) * 2
+    actors = getattr(asked, "denoise_actors", (1, getattr(asked, "num_workers", 1)))[1]
     gpus = getattr(asked, "num_gpus", 0)
-    if not gpus or low_high is None:
-        cpus = low_high[1] * getattr(asked, "denoise_cpus", getattr(asked, "num_cpus", 1))
+    if not gpus:
+        cpus = actors * getattr(asked, "denoise_cpus", getattr(asked, "num_cpus", 1))
         return (cpu_node, 1 + math.ceil(cpus / cpu_node.cpus)), None
     node = gpu_node or Node(gpus=max(1, math.ceil(gpus)))
     per_node = max(1, int(node.gpus / gpus))  # actors; a share of a GPU packs several on one
-    gpu_nodes = math.ceil(low_high[1] / per_node)
+    gpu_nodes = math.ceil(actors / per_node)
     # A GPU node's own CPUs carry most of the stages around it; as many CPU nodes cover the rest.
     return (cpu_node, gpu_nodes), (node, gpu_nodes)
 

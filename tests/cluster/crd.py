@@ -32,7 +32,7 @@ def strict(schema: Any) -> Any:
         return [strict(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    told = {key: strict(value) for key, value in schema.items()}
+    told: dict[str, Any] = {key: strict(value) for key, value in schema.items()}
     if schema.get("x-kubernetes-int-or-string") is True:
         told = {"type": ["integer", "string"]}
     properties = isinstance(schema.get("properties"), dict)

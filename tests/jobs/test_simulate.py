@@ -6,7 +6,7 @@ from posedive.errors import SpecError
 from posedive.jobs.forecast import node_counts
 from posedive.jobs.simulate import PUTS_PER_S, simulate
 
-EVEN = dict.fromkeys(("render", "denoise", "judge", "commit"), 0.0)
+EVEN: dict[str, float] = dict.fromkeys(("render", "denoise", "judge", "commit"), 0.0)
 
 
 def seconds(**stages: float) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 
 import cv2
 import numpy as np
@@ -80,7 +81,10 @@ class Denoise:
         return out
 
     def _enter(self, key: str, pairs: int = 0) -> int:
-        return ray.get(self.ledger.enter.remote(key, pairs)) if self.ledger else 0
+        if self.ledger is None:
+            return 0
+        before: Any = ray.get(self.ledger.enter.remote(key, pairs))
+        return before
 
     def _strike(self, key: str) -> None:
         if self.ledger:
