@@ -7,7 +7,6 @@ with RayHead(folder) as head:
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.s3_server import free_port
+
 
 class RayHead:
     def __init__(self, folder: Path, environ: Mapping[str, str] | None = None, num_cpus: int = 2):
@@ -23,7 +24,7 @@ class RayHead:
         self.folder, self.num_cpus = folder, num_cpus
         self.environ = {"RAY_AUTH_MODE": "disabled", "RAY_JOB_STOP_WAIT_TIME_S": "30"}
         self.environ |= dict(environ or {})
-        self.port = _free_port()
+        self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -37,9 +38,9 @@ class RayHead:
             "--block",
             "--include-dashboard=true",
         ]
-        command += [f"--dashboard-port={self.port}", f"--port={_free_port()}"]
+        command += [f"--dashboard-port={self.port}", f"--port={free_port()}"]
         command += [f"--num-cpus={self.num_cpus}", f"--temp-dir={self.folder}"]
-        command += [f"--dashboard-agent-listen-port={_free_port()}"]
+        command += [f"--dashboard-agent-listen-port={free_port()}"]
         command += ["--object-store-memory=200000000", "--disable-usage-stats"]
         with open(self.folder / "head.log", "ab") as log:
             self._process = subprocess.Popen(
@@ -79,9 +80,3 @@ class RayHead:
                 return True
         except (OSError, urllib.error.URLError):
             return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -79,7 +79,7 @@ def test_a_job_of_another_kind_is_refused_before_any_import_of_its_command(comma
 
 def test_help_shows_an_example_of_each_command(capsys):
     jobs = ("validate", "plan", "render", "train", "generate", "evaluate")
-    for command in (*jobs, "verify", "report", "bench"):
+    for command in (*jobs, "submit", "status", "logs", "stop", "verify", "report", "bench"):
         with pytest.raises(SystemExit) as stopped:
             main([command, "--help"])
         assert stopped.value.code == 0
