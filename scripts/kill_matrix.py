@@ -2,7 +2,7 @@
 
     .venv/bin/python scripts/kill_matrix.py                       the whole matrix, hours
     .venv/bin/python scripts/kill_matrix.py --only storm --share 0.2
-Real Ray processes: a head and three nodes on this machine, each with a logical GPU, and a real S3
+Real Ray processes: a head and three nodes on this machine, with a logical GPU each, and a real S3
 server over HTTP. In each scenario `posedive generate` runs while something of it is killed at
 random moments, until it was killed as often as asked; what is killed is brought back.
     denoise     actors that draw            commit    actors that put shards, busy or idle
@@ -26,6 +26,8 @@ from typing import Any
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+# On a busy machine Ray would take a worker that is slow to start for a dead one, and start more.
+os.environ.setdefault("RAY_worker_register_timeout_seconds", "600")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
@@ -37,7 +39,6 @@ from s3_server import S3Server  # noqa: E402
 from posedive.shards.verify import verify  # noqa: E402
 from posedive.storage import open_store  # noqa: E402
 
-NODES = 3
 OUTAGE_S = 8.0
 MOST_STARTS = 30
 KILLS: dict[str, dict[str, int]] = {
@@ -56,13 +57,14 @@ WRONG = ("missing", "doubled", "corrupt", "foreign")
 class World:
     """The cluster, the store, and the drivers of one scenario."""
 
-    def __init__(self, server: S3Server, uri: str, pairs: int, drivers: int):
+    def __init__(self, server: S3Server, uri: str, pairs: int, drivers: int, nodes: int):
         self.server, self.uri = server, uri
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
-        for _ in range(NODES):
+        head = {"num_cpus": 2, "include_dashboard": False}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        for _ in range(nodes):
             self._add_node()
         self.job = Path(server.folder) / f"{uri.rpartition('/')[2]}.yaml"
-        self.job.write_text(yaml.safe_dump(job(uri, pairs)))
+        self.job.write_text(yaml.safe_dump(job(uri, pairs, nodes)))
         self.told: list[dict[str, Any]] = []
         self.starts = 0
         self.drivers = [self._start() for _ in range(drivers)]
@@ -144,7 +146,7 @@ def _children(pid: int) -> list[psutil.Process]:
         return []
 
 
-def job(uri: str, pairs: int) -> dict[str, Any]:
+def job(uri: str, pairs: int, nodes: int) -> dict[str, Any]:
     """Composites, which cost little, on logical GPUs: the way is tried, not the pictures."""
     return {
         "kind": "generate",
@@ -154,7 +156,7 @@ def job(uri: str, pairs: int) -> dict[str, Any]:
         "images_per_identity": max(8, pairs // 32),
         "output": {"uri": uri, "min_shards": 32},
         "resources": {
-            "denoise_actors": [1, NODES],
+            "denoise_actors": [1, nodes],
             "num_gpus": 1,
             "denoise_cpus": 0.5,
             "render_cpus": 0.5,
@@ -172,7 +174,8 @@ def torture(name: str, args: argparse.Namespace, server: S3Server, seed: int) ->
     while left.total() and outputs < args.outputs:
         uri = f"s3://people/{name}-{outputs}"
         outputs += 1
-        world = World(server, uri, args.pairs, drivers=2 if name in ("two", "storm") else 1)
+        drivers = 2 if name in ("two", "storm") else 1
+        world = World(server, uri, args.pairs, drivers, args.nodes)
         try:
             _until_done(world, left, rng, args.every)
         finally:
@@ -218,6 +221,7 @@ def main() -> int:
         "--every", type=float, default=5.0, help="seconds between kills, on the mean"
     )
     parser.add_argument("--outputs", type=int, default=20, help="of a scenario, at most")
+    parser.add_argument("--nodes", type=int, default=3, help="beside the head")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     told = {}
