@@ -12,6 +12,10 @@ from ray.exceptions import RayError
 from posedive.errors import PosediveError
 
 
+# Ray Data writes advice about its own retries below the message of what a stage has raised.
+RAYS_NOTE = "\nFailed to apply UDF transform"
+
+
 def start_ray() -> None:
     """Connects once; says nothing unless something is wrong."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -41,4 +45,4 @@ def own_error(error: BaseException | None) -> PosediveError | None:
         if isinstance(error, PosediveError) and not isinstance(error, RayError):
             found = error
         error = getattr(error, "cause", None) or error.__cause__
-    return found
+    return type(found)(str(found).partition(RAYS_NOTE)[0]) if found else None
