@@ -232,6 +232,12 @@ def _stdout_kept_clean() -> Iterator[None]:
         os.close(kept)
 
 
+def _leave_ray() -> None:
+    """While stdout is kept clean: Ray prints what its nodes log until it is left."""
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+
+
 def _for_people(result: dict[str, Any], indent: str = "") -> str:
     width = max((len(key) for key in result), default=0)
     lines = []
@@ -252,7 +258,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     try:
         with _stdout_kept_clean():
-            result = args.run(args)
+            try:
+                result = args.run(args)
+            finally:
+                _leave_ray()
     except PosediveError as error:
         print("error: " + str(error).replace("\n", "\n       "), file=sys.stderr)
         if args.json:

@@ -11,7 +11,6 @@ from ray.exceptions import RayError
 
 from posedive.errors import PosediveError
 
-
 # Ray Data writes advice about its own retries below the message of what a stage has raised.
 RAYS_NOTE = "\nFailed to apply UDF transform"
 
