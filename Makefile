@@ -5,7 +5,7 @@ PYTHON = $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shel
 	$(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(p))))
 POSEDIVE = .venv/bin/posedive
 
-.PHONY: demo test check bench
+.PHONY: demo test check bench chaos
 
 demo: .venv/.installed
 	$(POSEDIVE) generate jobs/demo.yaml
@@ -22,6 +22,10 @@ check: .venv/.installed
 bench: .venv/.installed
 	$(POSEDIVE) bench render
 	$(POSEDIVE) bench generator
+	$(POSEDIVE) bench pipeline
+
+chaos: .venv/.installed
+	.venv/bin/python scripts/kill_matrix.py
 
 .venv/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "posedive needs Python 3.11 or newer; none found in PATH" >&2; exit 1; }

@@ -17,11 +17,12 @@ from typing import Any
 
 from posedive import __version__
 from posedive.errors import PosediveError
+from posedive.submit.command_line import add_submission_commands
 
 # Any of these, not zero, in a result: the run fell short, exit code 1.
 SHORTFALLS = ("missing", "doubled", "corrupt", "foreign", "failed", "traps")
 LAYOUTS = ("market1501", "msmt17", "cuhk03", "mars")
-BENCHES = ("render", "generator", "stream")
+BENCHES = ("render", "generator", "pipeline", "stream")
 
 DESCRIPTION = """\
 Re-draws the people of a Re-ID training set in poses and from viewpoints it never had.
@@ -61,9 +62,9 @@ def validate(args: argparse.Namespace) -> dict[str, Any]:
 
 def plan(args: argparse.Namespace) -> dict[str, Any]:
     spec = _load(args, "generate")
-    from posedive.jobs.generate import plan_summary
+    from posedive.jobs.forecast import node_counts, plan_summary
 
-    return plan_summary(spec)
+    return plan_summary(spec, node_counts(args.nodes), args.times)
 
 
 def render(args: argparse.Namespace) -> dict[str, Any]:
@@ -124,6 +125,8 @@ def bench(args: argparse.Namespace) -> dict[str, Any]:
         from posedive.diffusion.bench import measure
     elif args.name == "stream":
         from posedive.shards.bench import measure
+    elif args.name == "pipeline":
+        from posedive.jobs.bench import measure
     else:
         from posedive.render.bench import measure
 
@@ -181,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"posedive {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(run: Callable[..., dict[str, Any]], text: str, example: str):
+    def command(run: Callable[..., Any], text: str, example: str):
         sub = commands.add_parser(
             run.__name__,
             help=text,
@@ -193,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print one JSON object on stdout")
         return sub
 
-    def job_command(run: Callable[..., dict[str, Any]], text: str, example: str) -> None:
+    def job_command(run: Callable[..., Any], text: str, example: str):
         sub = command(run, text, example)
         sub.add_argument("job", metavar="JOB.yaml", help="the job file")
         sub.add_argument(
@@ -203,17 +206,22 @@ def _parser() -> argparse.ArgumentParser:
             metavar="a.b=c",
             help="override a field of the job file; the value is YAML; may be repeated",
         )
+        return sub
 
     job_command(
         validate,
         "check a job file; nothing is done",
         "posedive validate jobs/demo.yaml --set generator.steps=4",
     )
-    job_command(
+    sub = job_command(
         plan,
-        "say what a generate job would do: pairs, shards, bytes, hours",
-        "posedive plan jobs/generate_market1501.yaml --set dataset.root=/data/Market-1501",
+        "say what a generate job would do: pairs, shards, bytes, hours, money",
+        "posedive plan jobs/generate_market1501.yaml --nodes 1,8,64 --times s3://bucket/trial",
     )
+    sub.add_argument(
+        "--nodes", default="", metavar="1,8,64", help="also the time on so many machines"
+    )
+    sub.add_argument("--times", metavar="URI", help="output of a run whose measured times to go by")
     job_command(
         render,
         "draw a contact sheet of conditions",
@@ -283,6 +291,7 @@ def _parser() -> argparse.ArgumentParser:
         "posedive lint /data/more",
     )
     sub.add_argument("dir", metavar="DIR", help="the set's folder")
+    add_submission_commands(command, job_command)
     sub = command(bench, "measure this machine", "posedive bench render --json")
     sub.add_argument("name", choices=BENCHES, help="what to measure")
     return parser
@@ -301,6 +310,12 @@ def _stdout_kept_clean() -> Iterator[None]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def _leave_ray() -> None:
+    """While stdout is kept clean: Ray prints what its nodes log until it is left."""
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
 
 
 def _for_people(result: dict[str, Any], indent: str = "") -> str:
@@ -323,7 +338,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     try:
         with _stdout_kept_clean():
-            result = args.run(args)
+            try:
+                result = args.run(args)
+            finally:
+                _leave_ray()
     except PosediveError as error:
         print("error: " + str(error).replace("\n", "\n       "), file=sys.stderr)
         if args.json:
@@ -333,7 +351,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted; what is committed stays, and the same command goes on", file=sys.stderr)
         return 130
     try:
-        print(json.dumps(result) if args.json else _for_people(result), flush=True)
+        if args.json:
+            print(json.dumps(result), flush=True)
+        else:
+            print(result if isinstance(result, str) else _for_people(result), flush=True)
     except BrokenPipeError:  # `| head` has read enough; point stdout away from the closed pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return 1 if any(result.get(key) for key in SHORTFALLS) else 0
+    if isinstance(result, str):
+        return 0
+    return result.get("exit_code") or int(any(result.get(key) for key in SHORTFALLS))

@@ -7,6 +7,7 @@ PosediveError
 │   ├── BodyError         a body model or pose file that can't be read, or would run code
 │   ├── WeightsError      a generator or estimator checkpoint that is missing or of another kind
 │   ├── StorageError      a store that can't be reached, written, or trusted with conditional PUT
+│   ├── ClusterError      a Ray cluster that can't be reached, or has no such job
 │   └── PlanMismatch      the output holds another plan
 └── RunError              exit code 1: the work began, and the data or the run fell short
     └── ShardError        a shard whose bytes are not what its manifest says
@@ -42,6 +43,10 @@ class WeightsError(RequestError):
 
 
 class StorageError(RequestError):
+    pass
+
+
+class ClusterError(RequestError):
     pass
 
 

@@ -79,7 +79,9 @@ def test_a_job_of_another_kind_is_refused_before_any_import_of_its_command(comma
 
 def test_help_shows_an_example_of_each_command(capsys):
     jobs = ("validate", "plan", "render", "train", "generate", "evaluate")
-    for command in (*jobs, "verify", "report", "finalize", "takedown", "export", "lint", "bench"):
+    given = ("submit", "status", "logs", "stop", "verify", "report")
+    kept = ("finalize", "takedown", "export", "lint", "bench")
+    for command in (*jobs, *given, *kept):
         with pytest.raises(SystemExit) as stopped:
             main([command, "--help"])
         assert stopped.value.code == 0

@@ -26,6 +26,13 @@ def choose_dtype(asked: str, device: str) -> torch.dtype:
         return torch.float16 if device == "cuda" else torch.float32
     if asked == "fp16" and device == "cpu":
         raise SpecError("generator.precision: fp16 needs CUDA; use auto, fp32 or bf16 on a CPU")
+    if asked == "bf16" and device == "cuda":
+        # PyTorch would emulate it, slower than fp32.
+        if not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise SpecError(
+                "generator.precision: bf16 needs a GPU of compute capability 8.0 or more; this"
+                f" worker has {torch.cuda.get_device_name()}; use auto, fp16 or fp32"
+            )
     return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[asked]
 
 

@@ -2,9 +2,17 @@
 
 import logging
 import os
+import signal
+import threading
 
 import ray
 from ray.data import DataContext
+from ray.exceptions import RayError
+
+from posedive.errors import PosediveError
+
+# Ray Data writes advice about its own retries below the message of what a stage has raised.
+RAYS_NOTE = "\nFailed to apply UDF transform"
 
 
 def start_ray() -> None:
@@ -19,4 +27,21 @@ def start_ray() -> None:
         )
     for name in ("ray", "ray.data", "ray.train"):  # each sets a level of its own when imported
         logging.getLogger(name).setLevel(logging.WARNING)
-    DataContext.get_current().enable_progress_bars = False
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.raise_original_map_exception = True  # for own_error
+    if threading.current_thread() is threading.main_thread():
+        # As Ctrl-C: what is committed stays, what is under way is dropped, workers are let go.
+        # Ray sets a handler of its own at each init, which would end the driver on the spot.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def own_error(error: BaseException | None) -> PosediveError | None:
+    """What a stage raised on purpose, below what Ray has wrapped around it."""
+    found = None
+    while error is not None:
+        # Ray's wrapper is also of the class that it wraps, and its text is the whole traceback.
+        if isinstance(error, PosediveError) and not isinstance(error, RayError):
+            found = error
+        error = getattr(error, "cause", None) or error.__cause__
+    return type(found)(str(found).partition(RAYS_NOTE)[0]) if found else None

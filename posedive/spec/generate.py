@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from posedive.spec.base import Part, Spec
 from posedive.spec.parts import (
@@ -28,6 +28,7 @@ def _min_to_max(actors: tuple[int, int]) -> tuple[int, int]:
 
 CONTROLS = ("composite", "oracle")
 Actors = Annotated[int, Field(gt=0)]
+Pool = Annotated[tuple[Actors, Actors], AfterValidator(_min_to_max)]
 
 
 class Generator(Part):
@@ -93,17 +94,60 @@ class Output(Part):
     min_shards: int = Field(default=32, gt=0, description="at least so many, where the data allow")
 
 
-class Resources(Part):
-    """What the job's actors and tasks ask of Ray."""
+class Node(Part):
+    """One kind of machine of the cluster; the defaults leave a machine of 8 CPUs and 32 GB some of
+    them for itself."""
 
-    denoise_actors: Annotated[tuple[Actors, Actors], AfterValidator(_min_to_max)] = Field(
-        default=(1, 1), description="[min, max] of the pool"
-    )
+    gpus: int = Field(default=0, ge=0, description="GPUs of a node")
+    cpus: float = Field(default=7, gt=0, description="CPUs of a node that Ray may use")
+    memory_gb: float = Field(default=28, gt=0, description="memory of a node that Ray may use, GB")
+    price_per_hour: float = Field(default=0, ge=0, description="of a node, in any currency")
+
+
+class Resources(Part):
+    """What the job's actors ask of Ray, stage by stage, and the machines that are to give it.
+
+    One actor of each stage fits two CPUs. None asks for nothing: it could land on a cluster's head.
+    """
+
+    denoise_actors: Pool = Field(default=(1, 1), description="[min, max] of the pool")
     num_gpus: float = Field(
-        default=0, ge=0, description="GPUs per denoise actor; a share is allowed"
+        default=0, ge=0, description="GPUs per denoise actor; 0.5 puts two actors on one"
     )
-    render_cpus: float = Field(default=1, gt=0, description="CPUs per render task")
     denoise_cpus: float = Field(default=1, gt=0, description="CPUs per denoise actor")
+    render_actors: Pool | None = Field(
+        default=None, description="[min, max] of the pool; null: 1 to the most denoise actors"
+    )
+    render_cpus: float = Field(default=0.5, gt=0, description="CPUs per render actor")
+    judge_actors: Pool | None = Field(
+        default=None, description="[min, max] of the filter's pool; null as for render_actors"
+    )
+    judge_gpus: float = Field(
+        default=0, ge=0, description="GPUs per judge actor, or a share of one"
+    )
+    judge_cpus: float = Field(default=0.25, gt=0, description="CPUs per judge actor")
+    commit_cpus: float = Field(default=0.25, gt=0, description="CPUs per commit actor")
+    cpu_node: Node = Field(default=Node(), description="machines without GPU: for plan and submit")
+    gpu_node: Node = Field(
+        default=Node(gpus=1), description="machines with GPUs: for plan and submit"
+    )
+
+    @field_validator("num_gpus", "judge_gpus")
+    @classmethod
+    def _whole_or_a_share(cls, gpus: float) -> float:
+        # Ray's own rule; it would tell so only once actors are placed.
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"expected a share of one GPU (0 to 1) or whole GPUs, got {gpus:g}")
+        return gpus
+
+    @model_validator(mode="after")
+    def _a_node_holds_an_actor(self) -> "Resources":
+        if self.num_gpus > max(self.gpu_node.gpus, 1):
+            raise ValueError(
+                f"num_gpus: one actor asks for {self.num_gpus:g} GPUs, a gpu_node has"
+                f" {self.gpu_node.gpus}; set resources.gpu_node.gpus"
+            )
+        return self
 
 
 class Generate(Spec):

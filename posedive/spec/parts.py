@@ -34,6 +34,9 @@ def _uri(uri: str) -> str:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri)
     if scheme and scheme[1] not in ("file", "s3"):
         raise ValueError(f"expected a folder, file:///... or s3://bucket/prefix, got {uri!r}")
+    if scheme and "@" in uri.split("://", 1)[1].split("/", 1)[0]:
+        # Not echoed: what stands before the @ is a secret.
+        raise ValueError("credentials in a URI; set AWS_ACCESS_KEY_ID and kin instead")
     if re.fullmatch(r"(file|s3):/{0,2}", uri):
         raise ValueError(f"expected a folder or bucket after the scheme, got {uri!r}")
     return uri

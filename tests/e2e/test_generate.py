@@ -8,8 +8,16 @@ import pytest
 
 from posedive.datasets.embedded import EmbeddedWorld
 from posedive.datasets.export_folder import export_folder
-from posedive.errors import BodyError, DatasetError, PlanMismatch, StorageError, WeightsError
-from posedive.jobs.generate import plan_summary, run
+from posedive.errors import (
+    BodyError,
+    DatasetError,
+    PlanMismatch,
+    SpecError,
+    StorageError,
+    WeightsError,
+)
+from posedive.jobs.forecast import plan_summary
+from posedive.jobs.generate import run
 from posedive.shards.document import read_document
 from posedive.shards.index import open_index
 from posedive.shards.stream import decode, samples
@@ -143,7 +151,31 @@ def test_a_wrong_request_ends_before_any_work(job, override, error, says, tmp_pa
     assert not (tmp_path / "out" / "shards").exists()
 
 
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ({"generator__precision": "fp16"}, "generator.precision: fp16 needs CUDA"),
+        ({"generator__attention": "xformers"}, "generator.attention: xformers needs a CUDA device"),
+    ],
+)
+def test_what_the_workers_cannot_do_is_told_in_one_line(job, override, says, tmp_path: Path):
+    with pytest.raises(SpecError, match=says) as caught:
+        run(job.spec(**override))
+    assert "Traceback" not in str(caught.value)
+    assert not (tmp_path / "out" / "shards").exists()
+
+
 def test_plan_counts_without_doing(job, tmp_path: Path):
     told = plan_summary(job.spec())
     assert (told["pairs"], told["shards"]) == (16, 4)
     assert not (tmp_path / "out").exists()
+
+
+def test_plan_goes_by_the_times_of_a_run(done):
+    _, spec, _ = done
+    told = plan_summary(spec, [1, 8])
+    assert told["measured_from"] == f"{spec.output.uri}/summary.json"
+    assert told["bottleneck"] in ("render", "denoise", "judge", "commit")
+    assert told["seconds"] > 0 and told["nodes"].keys() == {"1", "8"}
+    with pytest.raises(SpecError, match="no summary.json with times"):
+        plan_summary(spec, times_uri=f"{spec.output.uri}/nowhere")

@@ -1,7 +1,6 @@
 import pytest
 
 from posedive.errors import DatasetError
-from posedive.jobs.generate import busy_share
 from posedive.jobs.sources import open_spec_dataset, people_of
 from posedive.spec.parts import Dataset
 
@@ -24,9 +23,3 @@ def test_more_identities_than_there_are_is_an_error_with_the_number():
 
 def test_a_wide_world_is_as_large_as_it_is_asked_to_be():
     assert len(pids(wide=True, identities=30)) == 30
-
-
-def test_busy_share_by_hand():
-    # one actor: 0-2 and 3-4 busy of 4 s; another: overlapping 0-3 and 1-4, busy throughout
-    assert busy_share([[(0, 2), (3, 4)]]) == pytest.approx(0.75)
-    assert busy_share([[(3, 4), (0, 2)], [(0, 3), (1, 4)]]) == pytest.approx(7 / 8)

@@ -1,10 +1,12 @@
 """Commit: a whole shard's rows -> its tar, put if absent -> one row that tells of it."""
 
 import json
+from collections import Counter
 
 import numpy as np
 
 from posedive.errors import DatasetError
+from posedive.jobs.meters import CommitMeter
 from posedive.jobs.planning import planned
 from posedive.jobs.references import read_references
 from posedive.jobs.sources import open_spec_dataset, people_of
@@ -15,6 +17,7 @@ from posedive.shards.tar import Sample, encode_shard, rejected_examples
 from posedive.spec.generate import Generate
 from posedive.storage import open_store
 
+TIMED = ("render", "denoise", "judge")
 PREVIEWS_PER_SHARD = 4
 PREVIEW_PANELS = ("reference", "appearance", "normals", "skeleton")
 
@@ -31,8 +34,23 @@ class Commit:
             )
         self.weights = weights
         self.source_type = digital_source_type(spec.generator.weights)
+        self.meter = CommitMeter()
 
     def __call__(self, rows: Rows) -> Rows:
+        with self.meter.timed() as lap:
+            told, size = self._commit(rows)
+            lap.pairs = len(rows["key"])
+        verdicts = Counter(json.loads(told["reasons"][0])) | Counter(kept=int(told["kept"][0]))
+        if told["first"][0]:
+            self.meter.committed(verdicts, size)
+        seconds = {stage: float(np.sum(rows[f"{stage}_s"])) for stage in TIMED}
+        seconds["commit"] = lap.seconds
+        return told | {
+            "seconds": column([json.dumps(seconds)]),
+            "bytes": np.array([size]),
+        }
+
+    def _commit(self, rows: Rows) -> tuple[Rows, int]:
         index = int(rows["shard"][0])
         plan = self.plan.shard(index)
         samples, rejected, reasons = [], [], {}
@@ -63,7 +81,7 @@ class Commit:
             rejected_examples(rejected) | previews(rows, panels),
         )
         first = commit_shard(self.store, plan.name, data)
-        return {
+        told = {
             "shard": np.array([index]),
             "first": np.array([first]),
             "kept": np.array([len(samples)]),
@@ -72,6 +90,7 @@ class Commit:
             "begun": np.array([float(np.min(rows["begun"]))]),
             "ended": np.array([float(np.max(rows["ended"]))]),
         }
+        return told, len(data)
 
 
 def previews(rows: Rows, panels: list[str]) -> dict[str, bytes]:

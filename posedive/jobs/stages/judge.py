@@ -7,6 +7,7 @@ import torch
 
 from posedive.filters.pose_estimator import PoseEstimator
 from posedive.filters.rules import accept_generated
+from posedive.jobs.meters import StageMeter
 from posedive.jobs.references import read_references
 from posedive.jobs.stages.rows import Rows, column, from_png, to_jpeg
 from posedive.spec.generate import Generate
@@ -17,10 +18,19 @@ class Judge:
     def __init__(self, spec_json: str):
         torch.set_num_threads(1)
         self.spec = spec = Generate.model_validate_json(spec_json)
-        self.estimator = PoseEstimator.load(spec.filter.pose_estimator)
+        on_gpu = spec.resources.judge_gpus > 0 and torch.cuda.is_available()
+        device = "cuda" if on_gpu else "cpu"
+        self.estimator = PoseEstimator.load(spec.filter.pose_estimator, device)
         self.references = read_references(open_store(spec.output.uri)).confidence
+        self.meter = StageMeter("judge")
 
     def __call__(self, rows: Rows) -> Rows:
+        with self.meter.timed() as lap:
+            judged = self._judged(rows)
+            lap.pairs = len(rows["key"])
+        return judged | {"judge_s": np.full(lap.pairs, lap.seconds / lap.pairs)}
+
+    def _judged(self, rows: Rows) -> Rows:
         rule = self.spec.filter
         reasons = rows["reason"].tolist()
         records = [json.loads(record) for record in rows["record"]]

@@ -8,6 +8,7 @@ import torch
 
 from posedive.body.smpl import load_body
 from posedive.jobs.drawing import DrawnPair, PairDrawer
+from posedive.jobs.meters import StageMeter
 from posedive.jobs.planning import planned
 from posedive.jobs.references import read_references
 from posedive.jobs.sources import open_spec_dataset, people_of
@@ -29,6 +30,7 @@ class Render:
         self.images = {image.key: image for image in images}
         self.plan = planned(spec, images, read_references(open_store(spec.output.uri)))
         self.conditions = conditions
+        self.meter = StageMeter("render")
         drawn_on = spec.generator.appearance_images if "appearance" in conditions else 0
         self.draw = PairDrawer(
             load_body(spec.body),
@@ -41,11 +43,13 @@ class Render:
 
     def __call__(self, batch: Rows) -> Rows:
         shard = self.plan.shard(int(batch["shard"][0]))
-        drawn = zip(shard.pairs, self.draw(shard.pairs), strict=True)
-        rows = [self._row(pair, drawn_pair) for pair, drawn_pair in drawn]
-        shard_column = np.full(len(rows), shard.index)
+        with self.meter.timed() as lap:
+            drawn = zip(shard.pairs, self.draw(shard.pairs), strict=True)
+            rows = [self._row(pair, drawn_pair) for pair, drawn_pair in drawn]
+            lap.pairs = len(rows)
         return {name: column([row[name] for row in rows]) for name in rows[0]} | {
-            "shard": shard_column
+            "shard": np.full(len(rows), shard.index),
+            "render_s": np.full(len(rows), lap.seconds / len(rows)),
         }
 
     def _row(self, pair: Pair, drawn: DrawnPair | None) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """What travels between stages: rows, one per pair, a block one shard, from Render to Commit.
 
     Render   key, shard, seed, record (JSON), reason "", keypoints (17, 3), area_px, and PNG bytes:
-             reference, composite, one per condition
-    Denoise  + picture (PNG), actor, begun, ended (s)
-    Judge    + jpeg; reason and record say what the filter found
-    Commit   one row per shard: shard, first, kept, reasons, actor, begun, ended
+             reference, composite, one per condition; render_s
+    Denoise  + picture (PNG), actor, begun, ended (s), denoise_s
+    Judge    + jpeg, judge_s; reason and record say what the filter found
+    Commit   one row per shard: shard, first, kept, reasons, actor, begun, ended, bytes, and the
+             seconds of each stage (JSON)
+`STAGE_s` is a pair's share of its batch's time.
 A row is never dropped: what goes wrong with a pair is its `reason`, and later stages let it be.
 """
 
