@@ -72,6 +72,13 @@ def render(args: argparse.Namespace) -> dict[str, Any]:
     return run(spec)
 
 
+def split(args: argparse.Namespace) -> dict[str, Any]:
+    spec = _load(args, "split")
+    from posedive.jobs.split import run
+
+    return run(spec)
+
+
 def train(args: argparse.Namespace) -> dict[str, Any]:
     spec = _load(args, "train")
     from posedive.jobs.train import run
@@ -174,6 +181,11 @@ def _parser() -> argparse.ArgumentParser:
         render,
         "draw a contact sheet of conditions",
         "posedive render jobs/render.yaml --set viewpoints.elevation_deg=[30,45]",
+    )
+    job_command(
+        split,
+        "cut a set with SMPL fits so that the test shows views or poses that training never saw",
+        "posedive split jobs/split_viewpoint.yaml --set viewpoint.axis=elevation",
     )
     job_command(
         train,

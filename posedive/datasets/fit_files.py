@@ -52,7 +52,10 @@ class FitTable:
         names = self.fields.pop("names")
         if len(names) != len(fits.betas):
             raise DatasetError(f"{path}: {len(names)} names for {len(fits.betas)} fits")
-        self.rows = {str(name).removesuffix(".jpg"): row for row, name in enumerate(names)}
+        self.rows = {
+            str(name).removesuffix(".jpg").removesuffix(".png"): row
+            for row, name in enumerate(names)
+        }
 
     def find(self, stem: str, height_px: int) -> Fit | None:
         row = self.rows.get(stem)

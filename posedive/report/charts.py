@@ -116,7 +116,7 @@ def cells(
     total = max(float(in_set.sum() + generated.sum()), 1e-9)
     parts = []
     for i, j in np.ndindex(columns, rows):
-        share = (in_set[i, j] + generated[i, j]) / total
+        share = float(in_set[i, j] + generated[i, j]) / total
         name = "set" if in_set[i, j] >= generated[i, j] else "generated"
         strength = 0.15 + 0.85 * share / max(top, 1e-9)
         look = f'class="{name}" fill-opacity="{strength:.2f}"' if share else 'class="frame"'

@@ -127,8 +127,10 @@ def test_an_unknown_key_like_no_other_lists_the_known_ones(job):
         ("resources.denoise_actors=[4,2]", "expected [min, max], got [4, 2]"),
         ("dataset.name=market1501", "market1501 needs root"),
         ("dataset.root=/data", "it takes no root"),
+        ("dataset.boxes=labeled", "boxes is for cuhk03, not for embedded"),
+        ("dataset={name: dukemtmc, root: /data}", "withdrawn by its authors"),
         ("filter=3", "expected a mapping with keys among pose_estimator"),
-        ("kind=generat", "kind: expected one of render, train, generate, evaluate, got 'generat'"),
+        ("kind=generat", "kind: expected one of render, train, generate, evaluate, split, got"),
         ("generator", "expected key.path=value, as in generator.steps=4"),
         ("seed.low=3", "seed"),
         ("generator.steps=[", "no valid YAML"),
@@ -167,7 +169,9 @@ def test_a_file_that_is_no_mapping_is_refused(job, text):
 
 
 def test_a_missing_kind_is_asked_for(job):
-    assert "expected kind: render | train | generate | evaluate" in refusal(job("dataset: 3\n"))
+    assert "expected kind: render | train | generate | evaluate | split" in refusal(
+        job("dataset: 3\n")
+    )
 
 
 def test_a_missing_file_and_one_that_is_no_text_are_refused(tmp_path):
