@@ -81,6 +81,13 @@ def fit(args: argparse.Namespace) -> dict[str, Any]:
     return run(spec)
 
 
+def split(args: argparse.Namespace) -> dict[str, Any]:
+    spec = _load(args, "split")
+    from posedive.jobs.split import run
+
+    return run(spec)
+
+
 def train(args: argparse.Namespace) -> dict[str, Any]:
     spec = _load(args, "train")
     from posedive.jobs.train import run
@@ -232,6 +239,11 @@ def _parser() -> argparse.ArgumentParser:
         "fit SMPL to the images of a set that has no fits; run again to go on",
         "posedive fit jobs/fit.yaml --set output=/data/market1501_fits"
         " --set 'dataset={name: market1501, root: /data/Market-1501}'",
+    )
+    job_command(
+        split,
+        "cut a set with SMPL fits so that the test shows views or poses that training never saw",
+        "posedive split jobs/split_viewpoint.yaml --set viewpoint.axis=elevation",
     )
     job_command(
         train,

@@ -4,8 +4,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from posedive.datasets.cuhk03 import CUHK03
 from posedive.datasets.embedded import EmbeddedWorld
-from posedive.datasets.market1501 import Market1501
+from posedive.datasets.fashion import FashionVideo
+from posedive.datasets.market1501 import DukeMTMC, Market1501
+from posedive.datasets.mars import Mars
+from posedive.datasets.msmt17 import MSMT17
 from posedive.datasets.pairs import training_pairs
 from posedive.errors import DatasetError
 from posedive.records import PersonImage
@@ -22,7 +26,15 @@ class Dataset(Protocol):
         ...
 
 
-DATASETS: dict[str, Any] = {"embedded": EmbeddedWorld, "market1501": Market1501}
+DATASETS: dict[str, Any] = {
+    "embedded": EmbeddedWorld,
+    "market1501": Market1501,
+    "msmt17": MSMT17,
+    "cuhk03": CUHK03,
+    "mars": Mars,
+    "fashion": FashionVideo,
+    "dukemtmc": DukeMTMC,
+}
 
 
 def open_dataset(name: str, **options: Any) -> Dataset:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from posedive.datasets import Dataset
 from posedive.jobs.generate import run as generate
 from posedive.jobs.session import start_ray
-from posedive.jobs.sources import open_spec_dataset, people_of, read_image
+from posedive.jobs.sources import images_of, open_spec_dataset, people_of, read_image
 from posedive.records import PersonImage
 from posedive.reid.evaluate import Split, evaluate
 from posedive.reid.train import Recipe, train
@@ -98,8 +98,8 @@ def _cell(spec_json: str, arm: str, seed: int) -> str:
     scores = {
         test: evaluate(
             model,
-            _read(dataset, dataset.images(query), size),
-            _read(dataset, dataset.images(gallery), size),
+            _read(dataset, images_of(spec.dataset, dataset, query), size),
+            _read(dataset, images_of(spec.dataset, dataset, gallery), size),
         )
         for test, (query, gallery) in _tests(spec).items()
     }
@@ -115,7 +115,8 @@ def _size(spec: ReidTable) -> Size:
 
 
 def _tests(spec: ReidTable) -> dict[str, tuple[str, str]]:
-    return TESTS if spec.dataset.name == "embedded" else {"standard": TESTS["standard"]}
+    own = spec.dataset.name == "embedded" and spec.dataset.split_file is None
+    return TESTS if own else {"standard": TESTS["standard"]}
 
 
 def _read(dataset: Dataset, images: Sequence[PersonImage], size: Size) -> Split:

@@ -1,14 +1,17 @@
 """The parts that a spec names, opened: dataset, viewpoints. For drivers and workers alike."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 
 from posedive.datasets import Dataset, open_dataset
+from posedive.datasets.split_file import images_of_split
 from posedive.errors import DatasetError
 from posedive.records import PersonImage
 from posedive.render.viewpoints import NEAR_ORTHOGRAPHIC, PERSPECTIVE
+from posedive.spec.parts import READER_FIELDS, Viewpoints
 from posedive.spec.parts import Dataset as DatasetSpec
-from posedive.spec.parts import Viewpoints
 
 FOCALS = {"perspective": PERSPECTIVE, "near_orthographic": NEAR_ORTHOGRAPHIC}
 
@@ -19,15 +22,31 @@ def open_spec_dataset(spec: DatasetSpec, size: tuple[int, int]) -> Dataset:
         # A wide world is as large as it is asked to be; the biased one has its people and splits.
         count = {"identities": spec.identities} if spec.wide and spec.identities else {}
         return open_dataset("embedded", seed=spec.seed, wide=spec.wide, size=size, **count)
-    return open_dataset(spec.name, root=spec.root, fits=spec.fits)
+    own = {key: getattr(spec, key) for key in READER_FIELDS if getattr(spec, key)}
+    return open_dataset(spec.name, root=spec.root, fits=spec.fits, **own)
+
+
+def what_set(spec: DatasetSpec) -> dict[str, Any]:
+    """What tells the set from others that have the same keys."""
+    if spec.name == "embedded":
+        return {"name": spec.name, "seed": spec.seed, "wide": spec.wide}
+    return {"name": spec.name} | ({"boxes": spec.boxes} if spec.boxes else {})
+
+
+def images_of(spec: DatasetSpec, dataset: Dataset, split: str) -> list[PersonImage]:
+    """A split of the set's own, or of the spec's split file."""
+    if spec.split_file is None:
+        return dataset.images(split)
+    return images_of_split(spec.split_file, what_set(spec), dataset, split)
 
 
 def people_of(spec: DatasetSpec, dataset: Dataset) -> list[PersonImage]:
     """The split's images of its first `identities` pids as shuffled by the seed; no junk (pid -1),
     no distractors (pid 0)."""
-    images = [image for image in dataset.images(spec.split) if image.pid > 0]
+    images = [image for image in images_of(spec, dataset, spec.split) if image.pid > 0]
     pids = sorted({image.pid for image in images})
-    if spec.identities is None:
+    # Of a wide world `identities` is the size, of which a split file has taken a part.
+    if spec.identities is None or (spec.wide and spec.split_file):
         return images
     if spec.identities > len(pids):
         raise DatasetError(

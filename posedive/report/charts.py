@@ -104,6 +104,37 @@ def bars(
     return _svg(330, 190, label, parts)
 
 
+def cells(
+    label: str, in_set: np.ndarray, generated: np.ndarray, span: tuple[int, int], top: float
+) -> Markup:
+    """Counts of a grid, azimuth (the first column centred on 0) by elevation between the ends of
+    `span`: a cell's strength is its share, its colour that of whoever fills most of it; empty ones
+    are hollow."""
+    left, right, base, tall = 40.0, 312.0, 110.0, 90.0
+    columns, rows = in_set.shape
+    wide, high = (right - left) / columns, tall / rows
+    total = max(float(in_set.sum() + generated.sum()), 1e-9)
+    parts = []
+    for i, j in np.ndindex(columns, rows):
+        share = float(in_set[i, j] + generated[i, j]) / total
+        name = "set" if in_set[i, j] >= generated[i, j] else "generated"
+        strength = 0.15 + 0.85 * share / max(top, 1e-9)
+        look = f'class="{name}" fill-opacity="{strength:.2f}"' if share else 'class="frame"'
+        azimuth, low = i * 360 // columns, span[0] + j * (span[1] - span[0]) // rows
+        parts.append(
+            f'<rect {look} x="{left + i * wide + 1:.1f}"'
+            f' y="{base - (j + 1) * high + 1:.1f}" width="{wide - 2:.1f}" height="{high - 2:.1f}">'
+            f"<title>{azimuth}°, from {low}°: {_percent(share)}</title></rect>"
+        )
+    for i in range(0, columns, max(1, columns // 4)):
+        parts.append(_text(left + (i + 0.5) * wide, base + 17, f"{i * 360 // columns}°"))
+    for j in range(rows + 1):
+        degrees = span[0] + j * (span[1] - span[0]) // rows
+        parts.append(_text(left - 5, base - j * high + 4, f"{degrees}°", "end"))
+    parts.append(_text((left + right) / 2, base + 34, "azimuth × elevation"))
+    return _svg(330, 150, label, parts)
+
+
 def _dots(name: str, points: np.ndarray) -> str:
     # A zero-length line with a round cap is a dot: one path, a dozen bytes a point.
     track = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)

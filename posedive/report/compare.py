@@ -1,4 +1,4 @@
-"""The set alone against set + generated (the paper's Figure 2): drawings, and figures beside them.
+"""The set, what was generated, and both (the paper's Figure 2): drawings, and figures beside them.
 
 In: what `gather` counted. Out: Comparison, whose panels are SVG and whose rows are text.
 """
@@ -59,8 +59,13 @@ def compare_views(in_set: np.ndarray | None, generated: np.ndarray) -> Compariso
         )
         for stage in stages
     ]
+    low, high = corners = d.elevation_span(everyone, d.ELEVATION_CELL_DEG)
+    cells = [
+        (d.view_cells(stage.in_set, corners), d.view_cells(stage.generated, corners))
+        for stage in stages
+    ]
     # One scale for all panels, so that they can be compared.
-    rose_top, bar_top = max(map(charts.top_share, roses)), max(map(charts.top_share, bars))
+    rose_top, bar_top, cell_top = (max(map(charts.top_share, x)) for x in (roses, bars, cells))
     panels = tuple(
         Panel(
             stage.name,
@@ -68,20 +73,20 @@ def compare_views(in_set: np.ndarray | None, generated: np.ndarray) -> Compariso
             (
                 charts.rose(f"{stage.name}: shares of azimuth", *rose, rose_top),
                 charts.bars(f"{stage.name}: shares of elevation", *bar, span, bar_top),
+                charts.cells(f"{stage.name}: shares of cells", *cell, corners, cell_top),
             ),
         )
-        for stage, rose, bar in zip(stages, roses, bars, strict=True)
+        for stage, rose, bar, cell in zip(stages, roses, bars, cells, strict=True)
     )
-    low, high = cells = d.elevation_span(everyone, d.ELEVATION_CELL_DEG)
-    covered = [d.coverage(d.view_cells(s.in_set + s.generated, cells)) for s in stages]
+    covered = [d.coverage(in_set + generated) for in_set, generated in cells]
     most = covered[0].max_bits
     rows = (
         (f"empty cells, of {covered[0].cells}", tuple(f"{c.empty_share:.0%}" for c in covered)),
         (f"entropy, of at most {most:.2f} bits", tuple(f"{c.entropy_bits:.2f}" for c in covered)),
     )
     note = (
-        f"The table counts cells of {d.AZIMUTH_CELL_DEG}° of azimuth by {d.ELEVATION_CELL_DEG}° of"
-        f" elevation, from {low}° to {high}°."
+        f"The table and the lowest drawings count cells of {d.AZIMUTH_CELL_DEG}° of azimuth by"
+        f" {d.ELEVATION_CELL_DEG}° of elevation, from {low}° to {high}°."
     )
     figures = {stage.key: asdict(one) for stage, one in zip(stages, covered, strict=True)}
     return Comparison(note, panels, rows, figures)
@@ -110,11 +115,13 @@ def compare_poses(in_set: np.ndarray | None, generated: np.ndarray) -> Compariso
         d.pose_cells(np.concatenate([stage.in_set, stage.generated]), low, high) for stage in stages
     ]
     covered = [d.coverage(counts) for counts in cells]
-    spread = [d.pose_spread_deg(rotations)]
+    parts = [rotations]
     if num_set:
-        spread = [d.pose_spread_deg(rotations[:num_set]), *spread]
+        parts = [rotations[:num_set], rotations[num_set:], rotations]
+    spread = [d.pose_spread_deg(part) if len(part) else 0.0 for part in parts]
     reached = [int(np.count_nonzero(counts)) for counts in cells]
     rows = (
+        (f"empty cells, of {covered[0].cells}", tuple(f"{c.empty_share:.0%}" for c in covered)),
         (f"cells reached, of {max(reached)} that any image reaches", _texts(reached, "d")),
         ("entropy over cells, bits", _texts([one.entropy_bits for one in covered], ".2f")),
         ("mean angle between one joint of two images, degrees", _texts(spread, ".1f")),
@@ -138,6 +145,7 @@ def _stages(
         return (Stage("generated", "Generated", nothing, generated),)
     return (
         Stage("before", "The set alone", in_set, nothing),
+        Stage("generated", "Generated", nothing, generated),
         Stage("after", "Set + generated", in_set, generated),
     )
 

@@ -11,6 +11,7 @@ from posedive.spec.generate import Generate
 from posedive.spec.load import JOBS, Job, load_job
 from posedive.spec.reid_table import ReidTable
 from posedive.spec.render import Render
+from posedive.spec.split import Split
 from posedive.spec.train import Train
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ReidTable",
     "Render",
     "Spec",
+    "Split",
     "Train",
     "load_job",
 ]

@@ -15,9 +15,10 @@ from posedive.spec.generate import Generate
 from posedive.spec.messages import explain, nearest
 from posedive.spec.reid_table import ReidTable
 from posedive.spec.render import Render
+from posedive.spec.split import Split
 from posedive.spec.train import Train
 
-Job = Render | Fit | Train | Generate | Evaluate | ReidTable
+Job = Render | Fit | Train | Generate | Evaluate | ReidTable | Split
 # The model of each kind; where a kind goes on by `what`, the models of these.
 JOBS: dict[str, type[Job] | dict[str, type[Job]]] = {
     "render": Render,
@@ -25,6 +26,7 @@ JOBS: dict[str, type[Job] | dict[str, type[Job]]] = {
     "train": Train,
     "generate": Generate,
     "evaluate": {"generator": Evaluate, "reid": ReidTable},
+    "split": Split,
 }
 
 T = TypeVar("T")

@@ -60,18 +60,42 @@ BODY = Field(
 SIZE = Field(default=(64, 128), description="width and height of an image, px")
 
 
+# Fields of a dataset that belong to some readers alone.
+READER_FIELDS = {
+    "wide": ("embedded",),
+    "boxes": ("cuhk03",),
+    "frame_step": ("mars", "fashion"),
+    "accept_withdrawn": ("dukemtmc",),
+}
+
+
 class Dataset(Part):
     """The Re-ID set whose people are drawn again, and the SMPL fits of its images."""
 
-    name: Literal["embedded", "market1501"] = Field(description="which reader")
-    root: str | None = Field(default=None, description="folder as published; market1501 only")
-    fits: str | None = Field(default=None, description="folder of SMPL fits; market1501 only")
+    name: Literal["embedded", "market1501", "msmt17", "cuhk03", "mars", "fashion", "dukemtmc"] = (
+        Field(description="which reader")
+    )
+    root: str | None = Field(default=None, description="folder as published; not for embedded")
+    fits: str | None = Field(default=None, description="folder of SMPL fits; not for embedded")
     split: str = Field(default="train", min_length=1, description="train, query, gallery, ...")
+    split_file: Uri | None = Field(
+        default=None,
+        description="a file that posedive split has written: train, query and gallery are its own",
+    )
     identities: int | None = Field(
         default=None, gt=0, description="that many pids, drawn by the seed; null takes all"
     )
     seed: int = SEED
     wide: bool = Field(default=False, description="any pose from any side; embedded only")
+    boxes: Literal["labeled", "detected"] | None = Field(
+        default=None, description="drawn by people or by a detector (unless said); cuhk03 only"
+    )
+    frame_step: int | None = Field(
+        default=None, gt=0, description="each n-th frame: 1 of mars, 10 of fashion unless said"
+    )
+    accept_withdrawn: bool = Field(
+        default=False, description="read a set that its authors have withdrawn; dukemtmc only"
+    )
 
     @model_validator(mode="after")
     def _fields_of_its_reader(self) -> "Dataset":
@@ -84,8 +108,14 @@ class Dataset(Part):
                 )
         elif self.root is None:
             raise ValueError(f"{self.name} needs root: the folder as published")
-        elif self.wide:
-            raise ValueError(f"wide is for the embedded set, not for {self.name}")
+        for key, readers in READER_FIELDS.items():
+            if getattr(self, key) and self.name not in readers:
+                raise ValueError(f"{key} is for {' and '.join(readers)}, not for {self.name}")
+        if self.name == "dukemtmc" and not self.accept_withdrawn:
+            raise ValueError(
+                "DukeMTMC-reID was withdrawn by its authors; choose another set, or, where you may"
+                " use it, say accept_withdrawn: true"
+            )
         return self
 
 

@@ -16,7 +16,7 @@ from posedive.render.camera import to_camera
 from posedive.render.rasterizer import rasterize
 
 KEY = re.compile(r"(\d{4})_c(\d+)s1_(\d{6})_(\d{2})")
-SPLITS = ("train", "query", "gallery", "query_diverse", "gallery_diverse")
+SPLITS = ("train", "query", "gallery", "query_diverse", "gallery_diverse", "train_diverse")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_keys_follow_market_1501_and_are_unique_over_all_splits(images):
 
 def test_test_people_are_others_than_train_people_and_each_query_has_a_match(images):
     pids = {split: {image.pid for image in images[split]} for split in SPLITS}
-    assert pids["train"] == set(range(1, 11))
+    assert pids["train"] == set(range(1, 11)) == pids["train_diverse"]
     assert pids["query"] == set(range(11, 17)) == pids["query_diverse"]
     for kind in ("", "_diverse"):
         for query in images["query" + kind]:
@@ -61,9 +61,10 @@ def test_train_is_biased_and_the_diverse_splits_are_not(images):
     from_axis = np.abs((azimuth + 90) % 180 - 90)
     assert np.mean(from_axis < 45) > 0.8
     assert elevation.max() < 16
-    azimuth, elevation = views(images["gallery_diverse"])
-    assert elevation.max() > 30
-    assert len(np.unique(azimuth // 60)) == 6
+    for split in ("gallery_diverse", "train_diverse"):
+        azimuth, elevation = views(images[split])
+        assert elevation.max() > 30
+        assert len(np.unique(azimuth // 60)) == 6
     cameras = [len({i.camid for i in images["train"] if i.pid == pid}) for pid in range(1, 11)]
     assert 3 <= min(cameras) and max(cameras) <= 6
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from posedive.jobs.reid_table import interval, markdown
+from posedive.jobs.reid_table import _tests, interval, markdown
+from posedive.spec.reid_table import ReidTable
 
 
 def test_an_interval_is_students_t_at_95_percent():
@@ -23,3 +24,11 @@ def test_a_table_has_a_row_an_arm_and_a_column_a_score():
     assert lines[0] == "| arm | diverse mAP | diverse rank-1 |"
     assert lines[2] == "| baseline | 50.0 [50.0, 50.0] | 60.0 [60.0, 60.0] |"
     assert len(lines) == 4
+
+
+def test_a_split_file_brings_its_own_test():
+    document = {"kind": "evaluate", "what": "reid", "arms": {"baseline": None}, "output": "out"}
+    own = document | {"dataset": {"name": "embedded"}}
+    cut = document | {"dataset": {"name": "embedded", "split_file": "out/pose.json"}}
+    assert list(_tests(ReidTable.model_validate(own))) == ["diverse", "standard"]
+    assert _tests(ReidTable.model_validate(cut)) == {"standard": ("query", "gallery")}

@@ -50,3 +50,11 @@ def test_a_scatter_keeps_its_points_inside_the_frame_with_y_up():
 def test_drawings_are_xml_with_a_label_that_is_escaped():
     svg = charts.rose('<"&', np.ones(18), np.ones(18), 0.1)
     assert ElementTree.fromstring(svg).get("aria-label") == '<"&'
+
+
+def test_an_empty_cell_is_hollow_and_a_full_one_is_of_whoever_fills_it():
+    in_set, generated = np.array([[3.0], [1.0], [0.0]]), np.array([[0.0], [2.0], [0.0]])
+    svg = charts.cells("views", in_set, generated, (0, 15), 0.5)
+    looks = re.findall(r'<rect class="(\w+)"(?: fill-opacity="([\d.]+)")?', svg)
+    assert looks == [("set", "1.00"), ("generated", "1.00"), ("frame", "")]
+    assert "<title>120°, from 0°: 50%</title>" in svg

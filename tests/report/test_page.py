@@ -25,6 +25,7 @@ def test_the_summary_says_what_the_page_says(tmp_path, write_output):
     assert summary["reasons"] == {"low_confidence": 4, "position_disagreement": 4}
     assert summary["bytes"] == (tmp_path / "report.html").stat().st_size
     assert summary["views"]["after"]["empty_share"] < summary["views"]["before"]["empty_share"]
+    assert list(summary["views"]) == list(summary["poses"]) == ["before", "generated", "after"]
     assert summary["poses"]["after"]["spread_deg"] > summary["poses"]["before"]["spread_deg"]
     assert "1.83" in page and "over 2 min 34 s" in page
     assert re.findall(r'<section id="(\w+)"', page) == SECTIONS

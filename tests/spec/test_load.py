@@ -130,10 +130,12 @@ def test_an_unknown_key_like_no_other_lists_the_known_ones(job):
         ("output.uri=s3://key:secret@bucket", "credentials in a URI"),
         ("dataset.name=market1501", "market1501 needs root"),
         ("dataset.root=/data", "it takes no root"),
+        ("dataset.boxes=labeled", "boxes is for cuhk03, not for embedded"),
+        ("dataset={name: dukemtmc, root: /data}", "withdrawn by its authors"),
         ("filter=3", "expected a mapping with keys among pose_estimator"),
         (
             "kind=generat",
-            "kind: expected one of render, fit, train, generate, evaluate, got 'generat'",
+            "kind: expected one of render, fit, train, generate, evaluate, split, got 'generat'",
         ),
         ("generator", "expected key.path=value, as in generator.steps=4"),
         ("seed.low=3", "seed"),
@@ -173,7 +175,7 @@ def test_a_file_that_is_no_mapping_is_refused(job, text):
 
 
 def test_a_missing_kind_is_asked_for(job):
-    expected = "expected kind: render | fit | train | generate | evaluate"
+    expected = "expected kind: render | fit | train | generate | evaluate | split"
     assert expected in refusal(job("dataset: 3\n"))
 
 

@@ -3,8 +3,9 @@
 In: a seed and a number of identities. Out: PersonImages with Market-1501's keys and splits, and
 their pixels. Each image is a function of (seed, key) and of its size, and nothing is kept but
 the last few people. A biased world has walking people before low cameras for `train`, `query` and
-`gallery`, and any pose from any side for `query_diverse` and `gallery_diverse`; a wide world has
-only `train`: many people, each in two places: walking twice there as in a biased world, then in any
+`gallery`, and any pose from any side for `query_diverse` and `gallery_diverse`, and for
+`train_diverse`, the people of `train`, from which biased splits are cut; a wide world has only
+`train`: many people, each in two places: walking twice there as in a biased world, then in any
 pose that is not held out, from any side.
 """
 
@@ -25,7 +26,7 @@ from posedive.render.viewpoints import frame
 
 NUM_CAMERAS = 6
 NUM_PLACES_WIDE = 400
-SPLITS = ("train", "query", "gallery", "query_diverse", "gallery_diverse")
+SPLITS = ("train", "query", "gallery", "query_diverse", "gallery_diverse", "train_diverse")
 DIVERSE_FIRST_SEQ = 50  # so that a key names one image of all splits
 TEST_SHARE = 0.6
 WIDE_WALKING = 2  # images of each wide tracklet that are as a biased world's are
@@ -56,7 +57,7 @@ class EmbeddedWorld:
         if split not in (SPLITS[:1] if self.wide else SPLITS):
             raise DatasetError(f"embedded world: no split {split!r}; it has {', '.join(SPLITS)}")
         pids = range(1, self.identities + 1)
-        if split != "train":
+        if not split.startswith("train"):
             pids = range(pids.stop, pids.stop + max(round(TEST_SHARE * self.identities), 1))
         return [image for pid in pids for image in self._of_identity(pid, split)]
 
@@ -119,7 +120,7 @@ class EmbeddedWorld:
             for seq in range(max(count, 2)):
                 diverse = seq >= WIDE_WALKING if self.wide else diverse_split
                 name = split
-                if split != "train":
+                if not split.startswith("train"):
                     # The first of each camera asks, the others are searched, as Market's are.
                     name = ("query" if seq == 0 else "gallery") + ("_diverse" if diverse else "")
                 if diverse:
