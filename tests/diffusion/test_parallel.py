@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch.distributed.tensor import DTensor
+from torch.multiprocessing.spawn import spawn
 
 from posedive.diffusion.parallel import distribute, whole
 from posedive.diffusion.trainer import Trainer
@@ -63,7 +64,7 @@ def worker(rank: int, folder: str, strategy: str, resumed: bool) -> None:
 
 def two(folder: Path, strategy: str, resumed: bool = False) -> list[dict]:
     (folder / "rendezvous").unlink(missing_ok=True)
-    torch.multiprocessing.spawn(worker, (str(folder), strategy, resumed), nprocs=2)
+    spawn(worker, (str(folder), strategy, resumed), nprocs=2)
     return [torch.load(folder / f"{strategy}-{r}.pt", weights_only=True) for r in range(2)]
 
 

@@ -1,5 +1,8 @@
 """What Ray Train keeps under our configuration, and what its errors become."""
 
+# Ray's controller is played by hand: what it would pass beside our arguments is left out.
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
+
 import asyncio
 from pathlib import Path
 

@@ -38,7 +38,7 @@ class Local(LocalTrainFnUtils):
         kept = sorted(folder.glob("*")) if folder.exists() else []
         self._last_checkpoint = Checkpoint(str(kept[-1])) if kept else None
 
-    def report(self, metrics, checkpoint=None, **options) -> None:
+    def report(self, metrics, checkpoint=None, *_, **__) -> None:  # type: ignore[override]
         self.metrics.append(metrics)
         assert checkpoint is not None
         shutil.copytree(checkpoint.path, self.folder / f"{metrics['step']:06d}")
