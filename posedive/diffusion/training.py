@@ -44,6 +44,7 @@ class Recipe:
     noise_offset: float
     condition_dropout: float
     foreground_weight: float
+    huber: float | None
     perceptual_weight: float
     last_timestep_share: float
     ema_decay: float
@@ -130,7 +131,13 @@ class DenoisingTask(nn.Module):
         target = target_of(scheduler, x_0, noise, t)
         foreground = self._foreground(batch["maps"], like)
         loss = denoising_loss(
-            out, target, foreground, recipe.foreground_weight, self.channels, weights
+            out,
+            target,
+            foreground,
+            recipe.foreground_weight,
+            self.channels,
+            weights,
+            recipe.huber,
         )
         drawn = t == last
         if self.perceptual is None or not drawn.any():

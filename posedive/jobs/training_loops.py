@@ -89,6 +89,7 @@ def recipe_of(spec: Train) -> Recipe:
         noise_offset=spec.noise_offset,
         condition_dropout=spec.condition_dropout,
         foreground_weight=spec.foreground_weight,
+        huber=spec.huber,
         perceptual_weight=spec.perceptual_weight,
         last_timestep_share=spec.last_timestep_share,
         ema_decay=spec.ema_decay,

@@ -159,6 +159,11 @@ class Train(Spec):
     foreground_weight: float = Field(
         default=1.0, gt=0, description="weight of the person's latents, the background's being 1"
     )
+    huber: float | None = Field(
+        default=None,
+        gt=0,
+        description="error from which on the loss grows by it, not by its square; null: squares",
+    )
     perceptual_weight: float = Field(
         default=0.0,
         ge=0,

@@ -17,6 +17,7 @@ RECIPE = Recipe(
     noise_offset=0.05,
     condition_dropout=0.3,
     foreground_weight=2.0,
+    huber=None,
     perceptual_weight=0.0,
     last_timestep_share=0.2,
     ema_decay=0.9,

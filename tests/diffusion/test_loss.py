@@ -81,3 +81,13 @@ def test_a_channel_weighs_by_what_it_changes_in_the_picture():
     )
     assert weights.mean() == pytest.approx(1)
     assert weights[2] == 0 and float(weights[0] / weights[1]) == pytest.approx(8, rel=0.1)
+
+
+def test_beyond_huber_an_error_counts_by_its_size_and_not_by_its_square():
+    """2 h (sqrt(e^2 + h^2) - h): of one axis, 3 and 4 with h = 4 is 5."""
+    target, alike, one = torch.zeros(2, 1, 1, 1), torch.ones(1), torch.ones(2)
+    found = torch.tensor([3.0, 0.0]).reshape(2, 1, 1, 1)
+    loss = denoising_loss(found, target, torch.zeros(2, 1, 1, 1), 1.0, alike, one, huber=4.0)
+    assert loss.tolist() == pytest.approx([8.0, 0.0])
+    small = denoising_loss(0.01 * found, target, torch.zeros(2, 1, 1, 1), 1.0, alike, one, 4.0)
+    assert small[0] == pytest.approx(0.03**2, rel=1e-3)
