@@ -23,6 +23,7 @@ bench: .venv/.installed
 	$(POSEDIVE) bench render
 	$(POSEDIVE) bench generator
 	$(POSEDIVE) bench pipeline
+	$(POSEDIVE) bench stream
 
 chaos: .venv/.installed
 	.venv/bin/python scripts/kill_matrix.py
