@@ -15,8 +15,10 @@ from posedive.jobs.scenes import Scenes
 from posedive.jobs.sources import read_image
 from posedive.records import Fit, Pair, PersonImage
 from posedive.render.appearance import Looks, Sighting, join
+from posedive.render.camera import to_camera
 from posedive.render.conditions import DrawnCondition, draw_conditions, read_sighting
 from posedive.render.maps import condition_fit
+from posedive.render.scene import stand_of
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +67,12 @@ class PairDrawer:
         if rgb is None:
             return None
         looks, others, scene = None, [], None
+        fit = condition_fit(self.body, pair.condition, self.size, vertices)
         if self.appearance_images and reference.fit is not None:
             looks, others = self._looks(reference, of_pid)
-            scene = self.scenes and self.scenes(pair)
-        fit = condition_fit(self.body, pair.condition, self.size, vertices)
+            if self.scenes is not None:
+                stand = stand_of(to_camera(vertices, fit.camera), fit.camera)
+                scene = self.scenes(pair, stand)
         drawn = draw_conditions(self.body, fit, self.size, looks, (vertices, joints), scene)
         return DrawnPair(rgb, fit, drawn, others)
 

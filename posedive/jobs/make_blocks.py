@@ -23,8 +23,8 @@ from posedive.jobs.initial import initial_codec
 from posedive.jobs.sources import open_spec_dataset, people_of, read_image
 from posedive.records import Body, Camera, Fit, PersonImage
 from posedive.render.appearance import Looks, Sighting, join
-from posedive.render.background import empty_scene
 from posedive.render.conditions import draw_conditions, read_sighting
+from posedive.render.scene import Backdrop, carry_scene, stand_of
 from posedive.spec.train import Train
 
 IDENTITIES_PER_BLOCK = 16
@@ -149,8 +149,11 @@ class _Maker:
         if rng.random() < SCENES_OF_MANY:
             beside = [i for i in others if i.camid == target.camid and i.key != target.key]
             chosen += [beside[i] for i in rng.permutation(len(beside))]
-        seen = [sightings[image.key] for image in chosen]
-        return empty_scene([s.rgb for s in seen], [s.mask for s in seen], rng)
+        seen = []
+        for image in chosen:
+            s, camera = sightings[image.key], image.fit.camera
+            seen.append(Backdrop(s.rgb.astype(np.uint8), s.mask, stand_of(s.positions, camera)))
+        return carry_scene(seen, seen[0].stand, self.spec.size, rng)
 
     def _example(self, reference, targets, tellers, images, sightings, rng):
         spec, conditions = self.spec, self.spec.conditions

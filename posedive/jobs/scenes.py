@@ -1,6 +1,6 @@
 """What stands behind a generated person: a scene of the reference's camera with nobody in it.
 
-    a pair's camera and seed -> some images of other people by that camera -> render.empty_scene
+    a pair's camera and seed -> some images of other people by that camera -> render.carry_scene
 A person's own backgrounds, again in each generated picture, would teach a Re-ID model to know
 people by them; so do those of nobody in particular not.
 """
@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from posedive.records import Pair, PersonImage
-from posedive.render.background import empty_scene
 from posedive.render.maps import render_maps
+from posedive.render.scene import Backdrop, Stand, carry_scene, stand_of
 
 IMAGES_PER_CAMERA = 24  # that scenes are made of
 IMAGES_PER_SCENE = 6
@@ -38,23 +38,24 @@ class Scenes:
         self.of_camera = {camid: _evenly(of, IMAGES_PER_CAMERA) for camid, of in of_camera.items()}
         self._read = functools.cache(self._read_image)
 
-    def __call__(self, pair: Pair) -> np.ndarray | None:
-        """(H, W, 3) uint8, by the pair alone; None where the camera saw nobody else."""
+    def __call__(self, pair: Pair, stand: Stand) -> np.ndarray | None:
+        """(H, W, 3) uint8, by the pair alone; None where the camera saw nobody else. stand: where
+        the condition's body stands."""
         rng = np.random.default_rng((pair.seed, STREAM))
         others = [i for i in self.of_camera.get(pair.camid, ()) if i.pid != pair.pid]
         chosen = [others[i] for i in rng.permutation(len(others))[:IMAGES_PER_SCENE]]
         seen = [read for image in chosen if (read := self._read(image.key)) is not None]
         if not seen:
             return None
-        images, bodies = zip(*seen, strict=True)
-        return empty_scene(images, bodies, rng)
+        return carry_scene(seen, stand, self.size, rng)
 
-    def _read_image(self, key: str) -> tuple[np.ndarray, np.ndarray] | None:
+    def _read_image(self, key: str) -> Backdrop | None:
         image = next(i for of in self.of_camera.values() for i in of if i.key == key)
         rgb = self.pixels(image)
         if rgb is None or image.fit is None:
             return None
-        return rgb, render_maps(self.body, image.fit, self.size).mask
+        maps = render_maps(self.body, image.fit, self.size)
+        return Backdrop(rgb, maps.mask, stand_of(maps.vertices, image.fit.camera))
 
 
 def _evenly(images: list[PersonImage], count: int) -> list[PersonImage]:

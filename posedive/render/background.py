@@ -1,12 +1,9 @@
-"""What stands behind people: a crop without its person, and a camera's scene with nobody in it.
+"""A crop without its person.
 
-In: images (H, W, 3) uint8 and where their people may be (H, W) bool. `without_person` paints one
+In: an image (H, W, 3) uint8 and where its person may be (H, W) bool. `without_person` paints them
 away by a push-pull pyramid: from the nearest pixels that are known, the softer the farther they
-are. (Filling along rows, as streets and walls run, measured worse and streaky.) `empty_scene` has
-more than one image of the camera, and fills with what these saw: sharp, with seams.
+are. (Filling along rows, as streets and walls run, measured worse and streaky.)
 """
-
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -14,11 +11,6 @@ from jaxtyping import Bool, UInt8
 
 # Clothes, hair and bags stick out beyond the naked body: part of its length on each side.
 _REACH = 0.06
-# Crops show their person in the middle: what is beside one person comes behind another when it is
-# moved by about half of the width.
-_SHIFT = (0.25, 0.75)
-_FEATHER = 0.012  # of the height: how softly patches of a scene meet
-_PATCH = 0.002  # of the picture: a smaller patch isn't worth its seams
 
 
 def without_person(
@@ -28,7 +20,7 @@ def without_person(
         return rgb
     if body.all():
         return np.broadcast_to(rgb.mean(axis=(0, 1)).round().astype(np.uint8), rgb.shape).copy()
-    reach, near = _near(body)
+    reach, near = near_person(body)
     known = 1.0 - near.astype(np.float32)
     if not known.any():  # a person who fills the frame: what little is seen beside the body
         known = 1.0 - body.astype(np.float32)
@@ -39,34 +31,7 @@ def without_person(
     return np.round(keep * rgb + (1.0 - keep) * filled).astype(np.uint8)
 
 
-def empty_scene(
-    images: Sequence[UInt8[np.ndarray, "height width 3"]],
-    bodies: Sequence[Bool[np.ndarray, "height width"]],
-    rng: np.random.Generator,
-) -> UInt8[np.ndarray, "height width 3"]:
-    """The first image's scene, its person covered by what the others show, moved sideways.
-
-    All are of one camera, of one size; what none shows is painted as by `without_person`.
-    """
-    height, width = bodies[0].shape
-    scene, unknown = images[0].astype(np.float32), _near(bodies[0])[1]
-    for image, body in zip(images[1:], bodies[1:], strict=True):
-        if not unknown.any():
-            break
-        shift = int(rng.uniform(*_SHIFT) * width)
-        free = np.roll(~_near(body)[1], shift, axis=1)
-        patch = unknown & free
-        if patch.sum() < _PATCH * patch.size:
-            continue
-        soft = cv2.GaussianBlur(patch.astype(np.float32), (0, 0), _FEATHER * height) * free
-        share = np.maximum(soft, patch)[..., None]
-        scene += share * (np.roll(image, shift, axis=1) - scene)
-        unknown &= ~patch
-    filled = np.round(scene).clip(0, 255).astype(np.uint8)
-    return without_person(filled, unknown)
-
-
-def _near(body: np.ndarray) -> tuple[int, np.ndarray]:
+def near_person(body: Bool[np.ndarray, "height width"]) -> tuple[int, np.ndarray]:
     """How far a person reaches beyond the body, in pixels, and (H, W) bool: all within reach."""
     if not body.any():
         return 0, body

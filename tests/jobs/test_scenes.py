@@ -5,6 +5,7 @@ from posedive.body.smpl import load_body
 from posedive.datasets.embedded import EmbeddedWorld
 from posedive.jobs.planning import planned
 from posedive.jobs.scenes import Scenes
+from posedive.render.scene import Stand
 from posedive.spec.generate import Generate
 
 
@@ -19,6 +20,9 @@ def plan(world):
         {"kind": "generate", "dataset": {"name": "embedded"}, "output": {"uri": "unused"}}
     )
     return planned(spec, world.images("train"), None)
+
+
+STAND = Stand(np.array([0.0, 0.9, 8.0]), np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, 1]]), 3.0)
 
 
 def scenes_of(world, plan, pids=None) -> tuple[Scenes, list[int]]:
@@ -36,21 +40,21 @@ def scenes_of(world, plan, pids=None) -> tuple[Scenes, list[int]]:
 def test_a_scene_is_of_others_and_follows_from_its_pair_alone(world, plan):
     first, second = plan.shard(0).pairs[:2]
     scenes, read = scenes_of(world, plan)
-    expected = scenes(first)
+    expected = scenes(first, STAND)
     assert expected is not None and expected.shape == (128, 64, 3)
     assert read and first.pid not in read
     other, _ = scenes_of(world, plan)
-    other(second)
-    np.testing.assert_array_equal(other(first), expected)
+    other(second, STAND)
+    np.testing.assert_array_equal(other(first, STAND), expected)
 
 
 def test_where_a_camera_saw_nobody_else_there_is_no_scene(world, plan):
     pair = plan.shard(0).pairs[0]
     scenes, _ = scenes_of(world, plan, pids=[pair.pid])
-    assert scenes(pair) is None
+    assert scenes(pair, STAND) is None
 
 
 def test_an_unreadable_image_is_left_out(world, plan):
     pair = plan.shard(0).pairs[0]
     scenes = Scenes(load_body("embedded"), lambda _: None, plan.images, world.size)
-    assert scenes(pair) is None
+    assert scenes(pair, STAND) is None
