@@ -19,7 +19,7 @@ def test_out_of_memory_says_which_setting_to_lower():
 
 
 def test_both_allocators_are_understood_and_other_errors_pass():
-    with pytest.raises(RunError, match="out of memory; lower batch_size .* step 7: CUDA out of"):
+    with pytest.raises(RunError, match="out of memory; lower batch_size .*step 7: CUDA out of"):
         with _memory_explained(train(), 7):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore")
     with pytest.raises(RunError, match="out of memory; lower batch_size"):

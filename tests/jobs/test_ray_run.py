@@ -38,7 +38,7 @@ def reported(spec: Train, losses: list[float]) -> CheckpointManager:
             path.mkdir(parents=True)
             checkpoint = Checkpoint(str(path), run_config(spec).storage_context.storage_filesystem)
             metrics = {"step": step, "validation_loss": loss}
-            ours.register_checkpoint(_TrainingReport(metrics, checkpoint, False))
+            ours.register_checkpoint(_TrainingReport(checkpoint, metrics, False))
             watch.after_report(None, [metrics], checkpoint)
         return ours
 

@@ -69,7 +69,7 @@ def test_a_loss_that_is_not_finite_is_left_out(tmp_path):
 
 @pytest.mark.parametrize("name,package", [("wandb", "wandb"), ("mlflow", "mlflow-skinny")])
 def test_a_tracker_that_is_not_installed_is_named_with_its_package(name, package, monkeypatch):
-    monkeypatch.setattr(sys, "meta_path", [])
+    monkeypatch.setattr(sys, "path", [])  # as if nothing were installed
     monkeypatch.delitem(sys.modules, name, raising=False)
     with pytest.raises(SpecError, match=f"{name} is not installed here; pip install {package}"):
         check_trackers(train(trackers=[name]))
