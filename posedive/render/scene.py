@@ -77,18 +77,20 @@ def stand_of(vertices_cam: Float[np.ndarray, "vertices 3"], camera: Camera) -> S
 def carry_scene(
     backdrops: Sequence[Backdrop], target: Stand, size: tuple[int, int], rng: np.random.Generator
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """All backdrops are of one camera; the first is not moved aside."""
+    """All backdrops are of one camera; the first is not moved aside, and of the others those that
+    show most of what is still hidden come first: few patches have few seams."""
     height = size[1]
     points = _points(target, size)
     scene, unknown = _seen(backdrops[0], points)
-    for backdrop in backdrops[1:]:
-        if not unknown.any():
-            break
-        aside = rng.uniform(*_ASIDE_M) * rng.choice([-1.0, 1.0])
-        image, hidden = _seen(backdrop, points + (aside, 0.0, 0.0))
+    others = [
+        _seen(other, points + (rng.uniform(*_ASIDE_M) * rng.choice([-1.0, 1.0]), 0.0, 0.0))
+        for other in backdrops[1:]
+    ]
+    while others:
+        image, hidden = others.pop(int(np.argmax([(unknown & ~h).sum() for _, h in others])))
         patch = unknown & ~hidden
         if patch.sum() < _PATCH * patch.size:
-            continue
+            break
         soft = cv2.GaussianBlur(patch.astype(np.float32), (0, 0), _FEATHER * height) * ~hidden
         scene += np.maximum(soft, patch)[..., None] * (image - scene)
         unknown &= ~patch
