@@ -164,7 +164,15 @@ class Generate(Spec):
     dataset: Dataset
     body: str = BODY
     poses: PoseSourceName = Field(default="embedded-external", description="where poses come from")
+    own_poses: bool = Field(
+        default=False, description="poses of the set's own images, by their fits, in place of poses"
+    )
     viewpoints: Viewpoints = Viewpoints()
+    own_viewpoints: bool = Field(
+        default=False,
+        description="azimuths and elevations of the set's own images, by their fits, in place of"
+        " those of viewpoints",
+    )
     size: Size = SIZE
     generator: Generator = Generator()
     filter: Filter = Filter()
