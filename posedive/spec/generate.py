@@ -52,8 +52,9 @@ class Generator(Part):
     )
     appearance_images: int = Field(
         default=8,
-        gt=0,
-        description="images of the person that the appearance map draws on; 1: the reference's",
+        ge=0,
+        description="images of the person that the appearance map draws on; 1: the reference's;"
+        " 0: none, as the paper has it",
     )
     background: Literal["camera", "reference"] = Field(
         default="camera",
