@@ -1,7 +1,7 @@
 """A cell of a Re-ID table: one model, trained on real images and those of one output, and tested.
 
 A Training says all that its scores depend on; its name is a hash of that, so that tables which
-share a store share cells. `generate: null` makes every arm of one yardstick the same Training.
+share a store share cells.
 """
 
 import functools
@@ -70,13 +70,15 @@ class Training:
 
 
 def images_job(arm: Arm) -> Generate | None:
-    """The arm's generate job; its output's name tells the networks behind the images, too."""
+    """The arm's generate job; its output's name tells the networks and the split behind the images,
+    too."""
     job = arm.generate
     if job is None:
         return None
     networks = (digest_of(job), _estimator_digest(job.filter.pose_estimator))
     folder, asked = folder_and_name(job.output.uri)
-    name = hashlib.sha256("/".join((asked, *networks)).encode()).hexdigest()[:16]
+    told = "/".join((asked, *networks, _split_digest(job.dataset) or ""))
+    name = hashlib.sha256(told.encode()).hexdigest()[:16]
     output = job.output.model_copy(update={"uri": f"{folder}/{name}"})
     return job.model_copy(update={"output": output})
 
@@ -91,11 +93,10 @@ def trainings(
     yardstick = arm.yardstick.model_dump(mode="json")
     if arm.generate is None:  # of no meaning where nothing is generated
         del yardstick["generated_per_identity"]
-    file = spec.dataset.split_file
     return [
         Training(
             dataset=spec.dataset.model_dump(mode="json"),
-            split_file=None if file is None else _sha256_of(file),
+            split_file=_split_digest(spec.dataset),
             size=arm.yardstick.size or _generated_size(jobs),
             yardstick=yardstick,
             images=None if job is None else job.output.uri,
@@ -109,7 +110,7 @@ def trainings(
 
 
 def read_people(dataset: dict[str, Any], size: Size, split: str | None = None) -> Split:
-    """The images of the spec's own people: those that the arms have in common, or another split's."""
+    """Images of the spec's own people: those that all arms train on, or of another split."""
     spec = DatasetSpec.model_validate(dataset)
     opened = open_spec_dataset(spec, size)
     people = people_of(spec, opened)
@@ -222,6 +223,8 @@ def _read(dataset: Dataset, images: Sequence[PersonImage], size: Size) -> Split:
     )
 
 
-def _sha256_of(uri: str) -> str:
-    folder, name = folder_and_name(uri)
+def _split_digest(dataset: DatasetSpec) -> str | None:
+    if dataset.split_file is None:
+        return None
+    folder, name = folder_and_name(dataset.split_file)
     return hashlib.sha256(open_store(folder).get(name)).hexdigest()
