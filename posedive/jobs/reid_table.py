@@ -5,7 +5,6 @@
       -> evaluate   on the set's test splits                                     (the same tasks)
       -> cells/DIGEST.json, put if absent
     table           results.json, results.md and results.png at the output       (driver)
-    diagnostic      where the images of some arms lose identity                  (Ray tasks)
 Running again goes on: what has a shard or a cell is not done twice, in this table or in another
 that shares its images and cells.
 """

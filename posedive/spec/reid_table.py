@@ -88,9 +88,6 @@ class ReidTable(Spec):
         default=(),
         description="the first is the headline; [] is diverse and standard, or what the set has",
     )
-    diagnose: tuple[ArmName, ...] = Field(
-        default=(), description="arms whose images are told apart by pose, elevation and camera"
-    )
     seeds: int = Field(default=3, gt=0, description="trainings per arm")
     seed: int = SEED
     num_cpus: float = Field(default=1, gt=0, description="CPUs per training")
@@ -121,9 +118,6 @@ class ReidTable(Spec):
                 raise ValueError(f"arms.{name}: {where or 'arm'}: {why}") from None
             if arm.real_images is not None:
                 self._has_more_real_images(name, arm.real_images)
-        for name in self.diagnose:
-            if name not in self.arms or self.arm(name).generate is None:
-                raise ValueError(f"diagnose: {name} is no arm that generates")
         if set(self.tests) - set(self.own_tests):
             raise ValueError(f"tests: this set has {', '.join(self.own_tests)}")
         return self

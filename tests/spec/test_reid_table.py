@@ -86,7 +86,6 @@ def test_a_set_is_tested_as_it_can_be(table):
         ),
         ({"arms": {"a": {"real_images": "b"}}}, "real_images: b is no arm that generates"),
         ({"yardstick": {"generated_per_identity": 5}}, "at most images_per_identity, 4, got 5"),
-        ({"diagnose": ["baseline"]}, "baseline is no arm that generates"),
         (
             {"dataset": {"name": "embedded", "split_file": "s.json"}, "tests": ["actions"]},
             "this set has standard",
