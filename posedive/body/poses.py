@@ -5,6 +5,7 @@
     embedded            both
     embedded-training   both, less HELD_OUT: what the embedded networks learn from
     embedded-held-out   HELD_OUT alone: what no embedded generator was trained on
+    embedded-actions    ACTIONS alone: what people do who don't walk
     amass:/dir          every AMASS .npz below a folder, ten poses a second
     fits:/dir           every file of SMPL fits below a folder, in any layout of fit_layouts, in a
                         camera's frame (x right, y down, as 4D-Humans has it)
@@ -31,6 +32,7 @@ from posedive.errors import BodyError
 
 AMASS_POSES_PER_S = 10.0
 HELD_OUT = ("cartwheel", "getup-faceup", "kick", "punch")  # clips: on the hands, lying, upright
+ACTIONS = ("crawl", "getup-facedown", "getup-faceup", "kick", "punch", "roll", "spinkick")
 _AMASS_TO_WORLD = Rotation.from_rotvec([-np.pi / 2, 0.0, 0.0])  # z up -> y up
 _CAMERA_TO_WORLD = Rotation.from_rotvec([np.pi, 0.0, 0.0])  # y down, z away -> y up, z near
 
@@ -138,6 +140,17 @@ def embedded_poses(*kinds: str) -> ArrayPoses:
     return ArrayPoses(np.concatenate(bodies), upright, names)
 
 
+def _actions() -> ArrayPoses:
+    source = embedded_poses("external", "held-out")
+    rows = [
+        row
+        for row, name in enumerate(source.names)
+        if name.removeprefix("embedded/").split(":")[0] in ACTIONS
+    ]
+    names = [source.names[row] for row in rows]
+    return ArrayPoses(source.body_pose[rows], source.global_orient[rows], names)
+
+
 def fit_poses(root: str) -> ArrayPoses:
     """Every person in every file of fits below a folder."""
     folder = _folder("fits", root)
@@ -175,6 +188,7 @@ POSE_SOURCES: dict[str, Callable[[str], PoseSource]] = {
     "embedded": lambda _: embedded_poses("walking", "external", "held-out"),
     "embedded-training": lambda _: embedded_poses("walking", "external"),
     "embedded-held-out": lambda _: embedded_poses("held-out"),
+    "embedded-actions": lambda _: _actions(),
     "amass": AmassPoses,
     "fits": fit_poses,
 }

@@ -74,17 +74,22 @@ def _centring_shift(coordinate: np.ndarray, depth: np.ndarray, focal: float) -> 
     return float(shift)
 
 
+def upright_orient(fit: Fit) -> np.ndarray:
+    """The fit's global_orient (3,) where y is up."""
+    return (_turn_over(fit) * Rotation.from_rotvec(fit.body.global_orient)).as_rotvec()
+
+
+def _turn_over(fit: Fit) -> Rotation:
+    # A fit in its camera's own frame (4D-Humans') has y down.
+    return Rotation.from_rotvec([np.pi * (fit.camera.rotation[1, 1] > 0), 0.0, 0.0])
+
+
 def viewpoint_of(fit: Fit) -> tuple[float, float]:
     """(azimuth_deg in [0, 360), elevation_deg) from which a fit's camera sees its body.
 
-    Measured about the pelvis and from the body's own heading, as a Condition gives them. A fit in
-    its camera's own frame (4D-Humans') has y down: it is turned over first.
+    Measured about the pelvis and from the body's own heading, as a Condition gives them.
     """
-    eye = -fit.camera.rotation.T @ fit.camera.translation
-    orient = fit.body.global_orient
-    if fit.camera.rotation[1, 1] > 0:
-        turn = Rotation.from_rotvec([np.pi, 0.0, 0.0])
-        eye, orient = turn.apply(eye), (turn * Rotation.from_rotvec(orient)).as_rotvec()
-    azimuth = np.arctan2(eye[0], eye[2]) - heading_rad(orient)
+    eye = _turn_over(fit).apply(-fit.camera.rotation.T @ fit.camera.translation)
+    azimuth = np.arctan2(eye[0], eye[2]) - heading_rad(upright_orient(fit))
     elevation = np.arcsin(np.clip(eye[1] / np.linalg.norm(eye), -1, 1))
     return float(np.degrees(azimuth) % 360), float(np.degrees(elevation))

@@ -57,6 +57,7 @@ class Plan:
     elevation_deg: tuple[float, float]
     focal: float
     description: dict[str, Any]
+    views: Sequence[tuple[float, float]] = ()
 
     @property
     def num_pairs(self) -> int:
@@ -96,6 +97,11 @@ class Plan:
         reference = images[index_below(drawn.reference, len(images))]
         pose = self.poses[index_below(drawn.pose, len(self.poses))]
         betas = np.zeros(10, np.float32) if reference.fit is None else reference.fit.body.betas
+        if self.views:
+            azimuth_deg, elevation_deg = self.views[index_below(drawn.azimuth, len(self.views))]
+        else:
+            azimuth_deg = uniform(drawn.azimuth, *self.azimuth_deg)
+            elevation_deg = uniform(drawn.elevation, *self.elevation_deg)
         key = pair_key(pid, reference.camid, seq)
         return Pair(
             key=key,
@@ -105,8 +111,8 @@ class Plan:
             reference=reference.key,
             condition=Condition(
                 body=Body(betas, pose.body_pose, pose.global_orient),
-                azimuth_deg=uniform(drawn.azimuth, *self.azimuth_deg),
-                elevation_deg=uniform(drawn.elevation, *self.elevation_deg),
+                azimuth_deg=azimuth_deg,
+                elevation_deg=elevation_deg,
                 focal=self.focal,
                 pose_source=pose.name,
             ),
@@ -124,12 +130,14 @@ def plan_shards(
     seed: int,
     min_shards: int = 32,
     shard_size: int = 256,
+    views: Sequence[tuple[float, float]] = (),
 ) -> Plan:
     """The plan for `images_per_identity` new images of everyone in `images`.
 
     images: the usable references; junk (pid -1) and distractors (pid 0) among them are no identity.
     There are at least min_shards shards, and more when they would pass shard_size pairs, but never
     more than identities. Ranges are [low, high) in degrees, focal in image heights.
+    views: (azimuth, elevation) to draw from, in place of the ranges.
     Raises DatasetError when there is nobody to generate, or two images have one key.
     """
     if images_per_identity < 1 or min_shards < 1 or shard_size < 1:
@@ -155,7 +163,10 @@ def plan_shards(
         "identities": {"count": len(identities), "sha256": identities_sha256(identities)},
         "poses": {"count": len(poses), "sha256": _sha256(pose.name for pose in _some(poses))},
     }
-    return Plan(layout, by_pid, poses, azimuth_deg, elevation_deg, float(focal), description)
+    if views:
+        lines = (f"{azimuth:.2f} {elevation:.2f}" for azimuth, elevation in views)
+        description["views"] = {"count": len(views), "sha256": _sha256(lines)}
+    return Plan(layout, by_pid, poses, azimuth_deg, elevation_deg, float(focal), description, views)
 
 
 def digest(description: dict[str, Any]) -> str:

@@ -52,8 +52,9 @@ class Generator(Part):
     )
     appearance_images: int = Field(
         default=8,
-        gt=0,
-        description="images of the person that the appearance map draws on; 1: the reference's",
+        ge=0,
+        description="images of the person that the appearance map draws on; 1: the reference's;"
+        " 0: none, as the paper has it",
     )
     background: Literal["camera", "reference"] = Field(
         default="camera",
@@ -164,7 +165,15 @@ class Generate(Spec):
     dataset: Dataset
     body: str = BODY
     poses: PoseSourceName = Field(default="embedded-external", description="where poses come from")
+    own_poses: bool = Field(
+        default=False, description="poses of the set's own images, by their fits, in place of poses"
+    )
     viewpoints: Viewpoints = Viewpoints()
+    own_viewpoints: bool = Field(
+        default=False,
+        description="azimuths and elevations of the set's own images, by their fits, in place of"
+        " those of viewpoints",
+    )
     size: Size = SIZE
     generator: Generator = Generator()
     filter: Filter = Filter()

@@ -13,6 +13,7 @@ POSE_SOURCES = (
     "embedded-external",
     "embedded-training",
     "embedded-held-out",
+    "embedded-actions",
 )
 POSE_FOLDERS = ("amass:", "fits:")
 

@@ -136,6 +136,7 @@ def test_an_unknown_source_names_the_nearest():
         "embedded-external",
         "embedded-training",
         "embedded-held-out",
+        "embedded-actions",
         "embedded",
         "amass",
         "fits",

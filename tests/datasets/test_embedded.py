@@ -8,6 +8,7 @@ import pytest
 
 from posedive.body.smpl import faces, load_body, pose_body
 from posedive.datasets.embedded import EmbeddedWorld
+from posedive.datasets.embedded.cameras import SCENE
 from posedive.datasets.embedded.identities import identity
 from posedive.datasets.embedded.tailor import clip
 from posedive.datasets.embedded.wardrobe import joint_transforms, load_wardrobe, skin
@@ -16,7 +17,10 @@ from posedive.render.camera import to_camera
 from posedive.render.rasterizer import rasterize
 
 KEY = re.compile(r"(\d{4})_c(\d+)s1_(\d{6})_(\d{2})")
-SPLITS = ("train", "query", "gallery", "query_diverse", "gallery_diverse", "train_diverse")
+SPLITS = (
+    *("train", "query", "gallery", "query_diverse", "gallery_diverse", "train_diverse"),
+    *("train_more", "query_actions", "gallery_actions"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +71,29 @@ def test_train_is_biased_and_the_diverse_splits_are_not(images):
         assert len(np.unique(azimuth // 60)) == 6
     cameras = [len({i.camid for i in images["train"] if i.pid == pid}) for pid in range(1, 11)]
     assert 3 <= min(cameras) and max(cameras) <= 6
+
+
+def test_more_images_of_train_are_as_biased_and_before_the_same_cameras(images):
+    azimuth, elevation = views(images["train_more"])
+    assert np.mean(np.abs((azimuth + 90) % 180 - 90) < 45) > 0.8 and elevation.max() < 16
+    for pid in range(1, 11):
+        train, more = ([i for i in images[s] if i.pid == pid] for s in ("train", "train_more"))
+        assert {i.camid for i in train} == {i.camid for i in more} and len(more) >= 30
+        poses = [{i.fit.body.body_pose.tobytes() for i in of_pid} for of_pid in (train, more)]
+        assert len(poses[1] - poses[0]) > 20
+
+
+def test_actions_are_of_others_before_eight_cameras_high_up_indoors(world, images):
+    actions = [*images["query_actions"], *images["gallery_actions"]]
+    assert {image.pid for image in actions} == set(range(17, 23))
+    assert {image.camid for image in actions} <= set(range(7, 15))
+    azimuth, elevation = views(actions)
+    assert elevation.min() > 15 and len(np.unique(azimuth // 60)) == 6
+    for camid in range(7, 15):
+        assert world.place(camid).scene[SCENE.index("ceiling_y")] < 4
+    for query in images["query_actions"]:
+        cameras = {i.camid for i in images["gallery_actions"] if i.pid == query.pid}
+        assert cameras - {query.camid}
 
 
 def test_the_fit_lies_on_the_person(world, images):

@@ -188,3 +188,12 @@ def test_two_images_of_one_key_are_told():
 def test_an_empty_pose_source_is_told():
     with pytest.raises(DatasetError, match="the source is empty"):
         small_plan(poses=Poses(0))
+
+
+def test_views_that_are_given_stand_in_place_of_the_ranges():
+    views = [(10.0, 5.0), (200.0, 30.0)]
+    given, drawn = small_plan(views=views), small_plan()
+    conditions = [pair.condition for pair in all_pairs(given)]
+    assert {(c.azimuth_deg, c.elevation_deg) for c in conditions} == set(views)
+    assert [pair.key for pair in all_pairs(given)] == [pair.key for pair in all_pairs(drawn)]
+    assert given.digest != drawn.digest and given.digest != small_plan(views=views[:1]).digest

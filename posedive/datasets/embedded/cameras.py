@@ -68,9 +68,11 @@ SCENE = (
 )
 
 
-def place(seed: int, camid: int) -> Place:
+def place(seed: int, camid: int, indoor: bool | None = None) -> Place:
+    """indoor None: as the seed has it."""
     rng = np.random.default_rng((seed, 0xCA3, camid))
-    indoor = rng.random() < 0.25
+    drawn = rng.random() < 0.25
+    indoor = drawn if indoor is None else indoor
     floor = rng.choice(["tiles", "carpet", "concrete", "tiles"] if indoor else _OUTDOOR_FLOORS)
     wall = rng.choice(["panels", "plaster", "shops", "panels"] if indoor else list(WALLS))
     kerb = rng.random() < 0.5 and not indoor

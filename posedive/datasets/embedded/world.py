@@ -4,11 +4,14 @@ In: a seed and a number of identities. Out: PersonImages with Market-1501's keys
 their pixels. Each image is a function of (seed, key) and of its size, and nothing is kept but
 the last few people. A biased world has walking people before low cameras for `train`, `query` and
 `gallery`, and any pose from any side for `query_diverse` and `gallery_diverse`, and for
-`train_diverse`, the people of `train`, from which biased splits are cut; a wide world has only
-`train`: many people, each in two places: walking twice there as in a biased world, then in any
-pose that is not held out, from any side.
+`train_diverse`, the people of `train`, from which biased splits are cut; `train_more` is `train`'s
+people once more, as biased; `query_actions` and `gallery_actions` are others yet, who fall, kick,
+punch, crawl and get up before eight cameras high up indoors. A wide world has only `train`: many
+people, each in two places: walking twice there as in a biased world, then in any pose that is not
+held out, from any side.
 """
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -26,8 +29,22 @@ from posedive.render.viewpoints import frame
 
 NUM_CAMERAS = 6
 NUM_PLACES_WIDE = 400
-SPLITS = ("train", "query", "gallery", "query_diverse", "gallery_diverse", "train_diverse")
-DIVERSE_FIRST_SEQ = 50  # so that a key names one image of all splits
+# The numbers of a split's images begin at these, so that a key names one image of all splits.
+FIRST_SEQ = {
+    "train": 0,
+    "query": 0,
+    "gallery": 0,
+    "query_diverse": 50,
+    "gallery_diverse": 50,
+    "train_diverse": 50,
+    "train_more": 20,
+    "query_actions": 70,
+    "gallery_actions": 70,
+}
+SPLITS = tuple(FIRST_SEQ)
+IMAGES_MORE = 30  # of each of train's people, in train_more
+ACTION_CAMERAS = range(NUM_CAMERAS + 1, NUM_CAMERAS + 9)
+ACTION_ELEVATION_DEG = (20, 40)
 TEST_SHARE = 0.6
 WIDE_WALKING = 2  # images of each wide tracklet that are as a biased world's are
 FRAMING_STRIDE = 3  # each third vertex is enough to frame a body
@@ -57,8 +74,11 @@ class EmbeddedWorld:
         if split not in (SPLITS[:1] if self.wide else SPLITS):
             raise DatasetError(f"embedded world: no split {split!r}; it has {', '.join(SPLITS)}")
         pids = range(1, self.identities + 1)
+        others = max(round(TEST_SHARE * self.identities), 1)
         if not split.startswith("train"):
-            pids = range(pids.stop, pids.stop + max(round(TEST_SHARE * self.identities), 1))
+            pids = range(pids.stop, pids.stop + others)
+        if split.endswith("_actions"):
+            pids = range(pids.stop, pids.stop + others)
         return [image for pid in pids for image in self._of_identity(pid, split)]
 
     def read(self, image: PersonImage) -> np.ndarray:
@@ -97,8 +117,8 @@ class EmbeddedWorld:
         return photograph(radiance, where, rng), coverage
 
     def _of_identity(self, pid: int, split: str) -> list[PersonImage]:
-        diverse_split = split.endswith("_diverse")
-        stream = (self.seed, 0x5E9, int(self.wide), pid, int(self.wide or diverse_split))
+        kind = split.partition("_")[2]  # "", diverse, more, actions
+        stream = (self.seed, 0x5E9, int(self.wide), pid, int(self.wide or kind == "diverse"))
         rng = np.random.default_rng(stream)
         betas = identity(self.seed, pid, self.wide).betas
         framing = _Framing(betas)
@@ -108,35 +128,41 @@ class EmbeddedWorld:
         else:
             num = int(rng.integers(3, NUM_CAMERAS + 1))
             cameras = sorted(1 + rng.choice(NUM_CAMERAS, num, replace=False))
-            counts = [self.images_per_identity // num] * num
-            for k in range(self.images_per_identity % num):
-                counts[k] += 1
+            if kind == "actions":
+                cameras = sorted(rng.choice(ACTION_CAMERAS, num, replace=False))
+            total = IMAGES_MORE if kind == "more" else self.images_per_identity
+            counts = [total // num + (k < total % num) for k in range(num)]
+        if kind in ("more", "actions"):  # the cameras may be train's, all else is not
+            rng = np.random.default_rng((*stream, 1))
         walking = _poses("embedded-walking")
         others = _poses("embedded-training" if self.wide else "embedded-external")
+        if kind == "actions":
+            others = _poses("embedded-actions")
         images = []
         for camid, count in zip(cameras, counts, strict=True):
             where = self.place(int(camid))
             heading = _heading(rng)
             for seq in range(max(count, 2)):
-                diverse = seq >= WIDE_WALKING if self.wide else diverse_split
+                diverse = seq >= WIDE_WALKING if self.wide else kind == "diverse"
                 name = split
                 if not split.startswith("train"):
                     # The first of each camera asks, the others are searched, as Market's are.
-                    name = ("query" if seq == 0 else "gallery") + ("_diverse" if diverse else "")
+                    name = ("query" if seq == 0 else "gallery") + (f"_{kind}" if kind else "")
                 if diverse:
                     azimuth, elevation = rng.uniform(0, 360), rng.uniform(0, 45)
                 else:
                     azimuth = (heading + rng.normal(0, 8)) % 360
                     elevation = max(where.elevation_deg + rng.normal(0, 0.8), 0.0)
-                source = others if diverse else walking
+                if kind == "actions":
+                    azimuth = rng.uniform(0, 360)
+                source = others if diverse or kind == "actions" else walking
                 pose = source[int(rng.integers(len(source)))]
                 body = Body(betas, pose.body_pose, pose.global_orient)
                 fit = Fit(
                     body, framing.camera(body, azimuth, elevation, where.focal, self.size, rng)
                 )
                 if name == split:
-                    number = seq + (DIVERSE_FIRST_SEQ if diverse and not self.wide else 0)
-                    key = f"{pid:04d}_c{camid}s1_{camid:06d}_{number:02d}"
+                    key = f"{pid:04d}_c{camid}s1_{camid:06d}_{seq + FIRST_SEQ[split]:02d}"
                     images.append(PersonImage(key, pid, int(camid), split, fit))
         return images
 
@@ -190,6 +216,10 @@ def _outfit(seed: int, pid: int, wide: bool) -> Outfit:
 
 @functools.lru_cache(maxsize=512)
 def _place(seed: int, camid: int, wide: bool) -> Place:
+    if camid in ACTION_CAMERAS and not wide:
+        rng = np.random.default_rng((seed, 0xAC7, camid))
+        elevation_deg = float(rng.uniform(*ACTION_ELEVATION_DEG))
+        return dataclasses.replace(place(seed, camid, indoor=True), elevation_deg=elevation_deg)
     return place(seed, camid + (100_000 if wide else 0))
 
 
