@@ -98,6 +98,7 @@ def take_down(store: Store, pid: int) -> dict[str, Any]:
     """
     layout = layout_of(read_document(store))
     ask(store, layout, pid)
+    store.probe_conditional_put()  # sweeps what killed runs left half written, maybe of this person
     order = remove_people(store, layout)[pid]
     there = {name for name, _ in store.list(PREFIX)}
     whole = all(layout.name(index) in there for index in range(layout.num_shards))
