@@ -153,6 +153,7 @@ def test_the_strictest_licence_of_the_sources_is_carried_on(changed, licence, tm
     told = yaml.safe_load(front)
     assert told.get("license_name", told["license"]) == licence
     assert strictest({"spec": SPEC | changed}) == licence
+    assert json.loads(store.get("_info.json"))["licence"] == licence
     assert "/models" not in text and "/data" not in text and "bucket" not in text
 
 
