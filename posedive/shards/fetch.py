@@ -21,11 +21,20 @@ UNKNOWN = bytes(32)
 
 
 class Fetcher:
-    """cache: a folder that keeps whole shards of a store that is far away, by their sha256."""
+    """cache: a folder that keeps whole shards of a store that is far away, one version of each.
+
+    Other versions than the index's are deleted from it: who was taken down is to leave caches, too.
+    """
 
     def __init__(self, index: Index, cache: str | None = None):
         self.index = index
         self.cache = FileStore(Path(cache).expanduser().absolute()) if cache else None
+        if self.cache is not None:
+            wanted = dict(map(_version, filter(lambda held: held.sha256, index.objects)))
+            for path in self.cache.root.glob("*.tar"):
+                shard, _, sha256 = path.stem.partition("-")
+                if wanted.get(shard, sha256) != sha256:
+                    path.unlink(missing_ok=True)
 
     def one(self, row: int) -> bytes:
         index = self.index
@@ -78,7 +87,7 @@ class Fetcher:
     def _cached(self, held: Held) -> str:
         """The name in the cache of a whole shard, fetched when it isn't there yet."""
         assert self.cache is not None
-        name = f"{held.sha256}.tar"
+        name = "-".join(_version(held)) + ".tar"
         path = self.cache.root / name
         if path.is_file() and path.stat().st_size == held.bytes:
             return name
@@ -108,6 +117,11 @@ class Fetcher:
         return data
 
 
+def _version(held: Held) -> tuple[str, str]:
+    """Which shard of which store it is, and which bytes of it: the two halves of a cached name."""
+    return hashlib.sha256(held.where.encode()).hexdigest()[:32], held.sha256
+
+
 def _whole(held: Held) -> bytes:
     return held.store.get(held.name)
 
@@ -120,4 +134,7 @@ def _missing(held: Held, error: StorageError) -> ShardError | StorageError:
 
 def _mend(held: Held) -> str:
     uri = held.store.uri
-    return f"run `posedive verify {uri}`; if the tars are right, `posedive finalize {uri}`"
+    return (
+        "open the index again if somebody was taken down meanwhile; else run"
+        f" `posedive verify {uri}`, and if the tars are right, `posedive finalize {uri}`"
+    )

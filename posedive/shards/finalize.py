@@ -23,7 +23,7 @@ import pyarrow as pa
 from PIL import Image
 
 from posedive.errors import ShardError
-from posedive.shards.card import Facts, write_card
+from posedive.shards.card import Facts, strictest, write_card
 from posedive.shards.document import layout_of, read_document
 from posedive.shards.index import NAME as INDEX
 from posedive.shards.index import encode_index, shard_rows, table_of
@@ -98,6 +98,7 @@ def take_down(store: Store, pid: int) -> dict[str, Any]:
     """
     layout = layout_of(read_document(store))
     ask(store, layout, pid)
+    store.probe_conditional_put()  # sweeps what killed runs left half written, maybe of this person
     order = remove_people(store, layout)[pid]
     there = {name for name, _ in store.list(PREFIX)}
     whole = all(layout.name(index) in there for index in range(layout.num_shards))
@@ -151,6 +152,7 @@ def _info(document: dict[str, Any], shards: dict[str, dict[str, Any]], facts: Fa
         "format": "posedive-info/1",
         "plan": document["digest"],
         "weights": document["weights"],
+        "licence": strictest(document),
         "identities": len(facts.per_pid),
         "cameras": len(facts.per_camid),
         "splits": splits,

@@ -21,7 +21,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from posedive.errors import RequestError
-from posedive.shards import order
+from posedive.shards import order, pk
 from posedive.shards.fetch import Fetcher
 from posedive.shards.index import Index, open_index
 from posedive.shards.indexed import Decode, IndexedDataset, decode_array, decode_rgb, sample_of
@@ -172,6 +172,7 @@ class ShardStream(_Stream):
 class PkStream(_Stream):
     """Batches of identities_per_batch people with images_per_identity images each, side by side.
 
+    Each image is seen once an epoch on the whole, also where counts are ragged; see pk.
     generated_per_identity: for merged sets; so many of a person's images are generated ones.
     pool: people that are read at a time; more mix better, and take more memory.
     """
@@ -201,7 +202,7 @@ class PkStream(_Stream):
 
     def order(self, epoch: int) -> np.ndarray:
         if self._orders is None or self._orders[0] != epoch:
-            rows = order.identities(
+            rows = pk.identities(
                 self.index,
                 self.seed,
                 epoch,

@@ -2,7 +2,6 @@
 
     shuffled    shards in random order, rows shuffled in windows: each row once
     mixed       so many generated rows in every batch, the rest real: each real row once
-    identities  batches of P people x K images each: each row once, but for what fills up a group
 The order is cut into batches, those are dealt to ranks and, in one run each, to the workers of a
 rank; so a worker reads few shards, and no batch count depends on how many workers there are. What
 is left of an epoch after a stop follows from how many batches came, by how many workers.
@@ -16,7 +15,7 @@ import numpy as np
 from posedive.errors import RequestError
 from posedive.shards.index import Index
 
-FILL_STREAM, ORDER_STREAM, GENERATED_STREAM = range(3)
+ORDER_STREAM, GENERATED_STREAM = range(1, 3)
 
 
 def shuffled(index: Index, seed: int, epoch: int, window: int) -> np.ndarray:
@@ -24,7 +23,7 @@ def shuffled(index: Index, seed: int, epoch: int, window: int) -> np.ndarray:
     if window <= 0:
         return np.arange(len(index))
     rng = np.random.default_rng((seed, epoch, ORDER_STREAM))
-    rows = _by_shard(index, rng)
+    rows = by_shard(index, rng)
     windows = np.arange(len(rows)) // window
     return rows[np.lexsort((rng.random(len(rows)), windows))]
 
@@ -59,89 +58,7 @@ def mixed(
     return rows[np.lexsort((rng.random(len(rows)), batch))]
 
 
-def identities(
-    index: Index,
-    seed: int,
-    epoch: int,
-    identities_per_batch: int,
-    images_per_identity: int,
-    pool: int,
-    generated_per_identity: int | None = None,
-) -> np.ndarray:
-    """Batches of P x K rows: P different pids, K rows of each, side by side.
-
-    Each row comes once; one more time only to fill the last K of its pid, and the last batches.
-    With generated_per_identity, each K has that many generated rows and each real row comes once;
-    a pid that has one kind only has K of that.
-    pool: so many people are read at a time.
-    Raises RequestError for fewer than P identities or a generated_per_identity beyond K.
-    """
-    num_p, num_k, num_g = identities_per_batch, images_per_identity, generated_per_identity
-    rng = np.random.default_rng((seed, epoch, ORDER_STREAM))
-    rows = _by_shard(index, rng)
-    # Pids as they first appear among rows, so that people of one shard are read together.
-    _, first, inverse = np.unique(index.pids[rows], return_index=True, return_inverse=True)
-    if len(first) < num_p:
-        raise RequestError(
-            f"PK batches: expected at least {num_p} identities, got {len(first)}; lower"
-            " identities_per_batch"
-        )
-    if num_g is not None and not 0 < num_g < num_k:
-        raise RequestError(
-            f"PK batches: expected 0 < generated_per_identity < {num_k}, as an identity has"
-            f" {num_k} images, got {num_g}"
-        )
-    by_pid = np.split(
-        rows[np.argsort(inverse, kind="stable")], np.cumsum(np.bincount(inverse))[:-1]
-    )
-    people = [by_pid[i] for i in np.argsort(first)]
-    left = [_groups(index, person, num_k, num_g, rng) for person in people]
-    fill = np.random.default_rng((seed, epoch, FILL_STREAM))
-    admitted = 0
-    pooled: list[int] = []
-    batches: list[np.ndarray] = []
-    while True:
-        pooled = [person for person in pooled if left[person]]
-        room = max(pool, num_p) - len(pooled)
-        pooled += range(admitted, min(admitted + room, len(people)))
-        admitted = min(admitted + room, len(people))
-        if not pooled:
-            return np.concatenate(batches)
-        # Once nobody waits, whoever has most left comes first, or one person's would be left over.
-        counts = np.array([len(left[person]) for person in pooled])
-        counts *= admitted == len(people)
-        chosen = [pooled[i] for i in np.lexsort((rng.random(len(pooled)), -counts))[:num_p]]
-        groups = [left[person].pop() for person in chosen]
-        if len(chosen) < num_p:
-            others = np.setdiff1d(np.arange(len(people)), chosen)
-            for other in fill.permutation(others)[: num_p - len(chosen)]:
-                groups.append(_groups(index, people[other], num_k, num_g, fill)[0])
-        batches.append(np.concatenate(groups))
-
-
-def _groups(
-    index: Index, person: np.ndarray, num_k: int, num_g: int | None, rng: np.random.Generator
-) -> list[np.ndarray]:
-    """One person's rows in groups of num_k, in random order."""
-    real, generated = person[~index.generated[person]], person[index.generated[person]]
-    if num_g is None or not len(real) or not len(generated):
-        return np.split(filled := _fill(person, num_k, rng), len(filled) // num_k)
-    of_real = _fill(real, num_k - num_g, rng)
-    count = len(of_real) // (num_k - num_g)
-    of_generated = np.resize(rng.permutation(generated), count * num_g)
-    return [
-        np.concatenate(pair)
-        for pair in zip(np.split(of_real, count), np.split(of_generated, count), strict=True)
-    ]
-
-
-def _fill(rows: np.ndarray, group: int, rng: np.random.Generator) -> np.ndarray:
-    """Rows in random order, the last group filled up with others; twice in a group only where
-    there are fewer rows than it has places."""
-    return np.resize(rng.permutation(rows), -(-len(rows) // group) * group)
-
-
-def _by_shard(index: Index, rng: np.random.Generator) -> np.ndarray:
+def by_shard(index: Index, rng: np.random.Generator) -> np.ndarray:
     """Row numbers, shards in random order, rows of a shard together as they lie."""
     place = rng.permutation(len(index.objects))
     return np.argsort(place[index.object], kind="stable")

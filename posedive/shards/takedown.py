@@ -6,6 +6,12 @@
 Whatever moment a kill picks, asking again (or `posedive finalize`) goes on from there. Orders are
 kept: a later `posedive generate` that still had the person's shard to make obeys them, too.
 
+The new shard takes the old one's name, in one step: no moment shows both, or neither, and planned
+names, lists of tars and the others' rows stay right. What readers keep must not outlive it, though:
+stores tell caches on the way to ask again (no-cache; the ETag is another), versions that a bucket
+kept are deleted, a loader's cache drops other versions of its index's shards, and whoever goes on
+with the old index gets a ShardError: each picture is checked against its sha256.
+
 An order is one JSON object: pid, asked (UTC), then shard, pictures, sha256_before, and in the end
 sha256_after, done (UTC).
 """
@@ -89,6 +95,8 @@ def _rewrite(store: Store, layout: Layout, index: int, orders: dict[int, dict[st
         if dropped or "done" not in orders[pid]:
             for derived in DERIVED:
                 store.delete(derived)
+            for kept in (name, *DERIVED):
+                store.forget(kept)
             orders[pid] |= {"shard": name, "sha256_after": _sha(after), "done": _now()}
             store.put(_order(pid), _line(orders[pid]))
             log.info("taken down pid=%d shard=%s", pid, name)

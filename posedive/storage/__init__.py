@@ -10,6 +10,7 @@ paths; anything that could leave the root is refused. Every store has
   put(name, data)                     overwrites; only for files derived from committed ones
   list(prefix="") -> [(name, size)]   names that begin with prefix, sorted
   exists(name), delete(name)
+  forget(name)                        deletes older versions of it, where a bucket keeps them
   probe_conditional_put()             raises when the store can't be written, or isn't to be trusted
 and `.uri`. Stores can be pickled. Every failure is a StorageError, after retries where those help.
 """

@@ -116,6 +116,9 @@ class FileStore:
         except OSError as error:
             raise _explained(error, path) from error
 
+    def forget(self, name: str) -> None:
+        """Nothing to do: a folder keeps one version."""
+
     def probe_conditional_put(self) -> None:
         probe_conditional_put(self)
         for partial in (self.root / PARTIAL).glob("*"):

@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 60.0
 PROBE_PATIENCE_S = 10.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 8.0
+# A cache between store and reader asks by the ETag each time: what was rewritten isn't served on.
+REVALIDATED = {"CacheControl": "no-cache"}
 
 _PASSING = {
     "ConditionalRequestConflict",  # 409: another conditional PUT is under way; ask again
@@ -53,7 +55,8 @@ _PASSING = {
 _LASTING = {
     "403": "no permission, or no such bucket",
     "404": "there is no such object",
-    "AccessDenied": "no permission; allow s3:GetObject, PutObject, DeleteObject and ListBucket",
+    "AccessDenied": "no permission; allow s3:GetObject, PutObject, DeleteObject and ListBucket, and"
+    " ListBucketVersions and DeleteObjectVersion for takedowns",
     "AllAccessDisabled": "no permission; the bucket's owner has shut it",
     "ExpiredToken": "the credentials have expired; renew them",
     "InvalidAccessKeyId": "bad credentials; check AWS_ACCESS_KEY_ID",
@@ -99,11 +102,11 @@ class S3Store:
     def put_if_absent(self, name: str, data: bytes) -> bool:
         # 412: another attempt got there first; its bytes stand. It may have been our own, when
         # the answer to it was lost on the way: also then the bytes are in place.
-        request = self._request(name) | {"Body": data, "IfNoneMatch": "*"}
+        request = self._request(name) | {"Body": data, **REVALIDATED, "IfNoneMatch": "*"}
         return self._ask(name, lambda s3: s3.put_object(**request), none_for=412) is not None
 
     def put(self, name: str, data: bytes) -> None:
-        request = self._request(name) | {"Body": data}
+        request = self._request(name) | {"Body": data, **REVALIDATED}
         self._ask(name, lambda s3: s3.put_object(**request))
 
     def list(self, prefix: str = "") -> list[tuple[str, int]]:
@@ -123,6 +126,23 @@ class S3Store:
     def delete(self, name: str) -> None:
         request = self._request(name)
         self._ask(name, lambda s3: s3.delete_object(**request))
+
+    def forget(self, name: str) -> None:
+        """Deletes what a bucket with versions keeps of `name` beside the newest, if it has any."""
+        request = {"Bucket": self.bucket, "Prefix": self._root + checked_name(name)}
+        while True:
+            # 501: a store that knows no versions.
+            page = self._ask(name, lambda s3: s3.list_object_versions(**request), none_for=501)
+            if page is None:
+                return
+            for old in page.get("Versions", []):
+                if old["Key"] == request["Prefix"] and not old["IsLatest"]:
+                    one = self._request(name) | {"VersionId": old["VersionId"]}
+                    self._ask(name, lambda s3, one=one: s3.delete_object(**one))
+            if not page.get("IsTruncated"):
+                return
+            request["KeyMarker"] = page["NextKeyMarker"]
+            request["VersionIdMarker"] = page["NextVersionIdMarker"]
 
     def probe_conditional_put(self) -> None:
         # A store that isn't there is found out in seconds; only later do we wait for it to return.

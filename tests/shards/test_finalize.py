@@ -7,6 +7,7 @@ import tarfile
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 
+import boto3
 import numpy as np
 import pytest
 import yaml
@@ -152,6 +153,7 @@ def test_the_strictest_licence_of_the_sources_is_carried_on(changed, licence, tm
     told = yaml.safe_load(front)
     assert told.get("license_name", told["license"]) == licence
     assert strictest({"spec": SPEC | changed}) == licence
+    assert json.loads(store.get("_info.json"))["licence"] == licence
     assert "/models" not in text and "/data" not in text and "bucket" not in text
 
 
@@ -235,6 +237,37 @@ def test_a_person_taken_down_is_gone_and_everyone_else_is_intact(output):
     assert "| identities taken down | 1 |" in output.get("README.md").decode()
 
 
+def test_no_version_of_a_bucket_keeps_who_was_taken_down(s3_server, s3_uri):
+    store = open_store(s3_uri)
+    bucket, prefix = s3_uri.removeprefix("s3://").split("/")
+    client = boto3.client("s3", endpoint_url=s3_server.endpoint)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    try:
+        fill(store, PLAN, SPEC)
+        finalize(store)
+        store.put("report.html", b"pictures of 0003_c")
+        others = client.head_object(Bucket=bucket, Key=f"{prefix}/{PLAN.layout.name(0)}")
+        take_down(store, 3)
+        kept = client.list_object_versions(Bucket=bucket, Prefix=prefix)["Versions"]
+        for one in kept:
+            if not one["Key"].endswith("plan.json"):
+                got = client.get_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+                assert b"0003_c" not in got["Body"].read(), one["Key"]
+        assert verify(store).ok
+        assert others["CacheControl"] == "no-cache"
+    finally:
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+
+
+def test_what_a_kill_left_half_written_goes_with_a_takedown(folder, tmp_path):
+    finalize(folder)
+    left = tmp_path / ".partial/shard-000000.tar.0123"
+    left.write_bytes(folder.get(PLAN.layout.name(0)))
+    os.utime(left, (0, 0))
+    take_down(folder, 3)
+    assert not left.exists()
+
+
 def test_taking_down_twice_is_taking_down_once(folder):
     finalize(folder)
     take_down(folder, 3)
@@ -282,7 +315,7 @@ def test_an_order_before_its_shard_is_made_is_kept(tmp_path):
     assert pid not in open_index(store.uri).pids and verify(store).ok
 
 
-@pytest.mark.parametrize("moment", range(20))
+@pytest.mark.parametrize("moment", range(23))
 def test_a_takedown_killed_at_any_moment_is_ended_by_the_next(moment, tmp_path):
     store = open_store(str(tmp_path))
     fill(store, PLAN, SPEC)
@@ -304,7 +337,7 @@ def test_a_takedown_killed_at_any_moment_is_ended_by_the_next(moment, tmp_path):
     assert not any(f"{victim:04d}_c".encode() in shard for shard in shards)
     audit = [json.loads(line) for line in store.get("audit.jsonl").splitlines()]
     assert [(line["pid"], line["pictures"]) for line in audit] == [(victim, 4)]
-    assert status == (signal.SIGKILL if moment < 18 else 0)  # all steps were tried
+    assert status == (signal.SIGKILL if moment < 21 else 0)  # all steps were tried
 
 
 def _kill_before_step(number: int) -> None:

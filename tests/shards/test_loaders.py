@@ -22,7 +22,7 @@ from posedive.shards.loaders import (
     decode_rgb,
 )
 from posedive.shards.stream import samples
-from posedive.storage import open_reader, open_store
+from posedive.storage import open_reader, open_store, s3
 from tests.conftest import BUCKET
 from tests.s3_server import S3Server
 from tests.shards.people import fill, jpeg, small_plan
@@ -179,14 +179,17 @@ def test_a_stream_without_a_loader_knows_its_own_place(folder):
 
 
 def test_pk_batches_hold_p_people_with_k_images(folder):
-    stream = PkStream(str(folder), 4, 2, decode=decode_array)
-    batches = list(loader(stream, 2))
-    assert len(batches) == stream.num_batches
-    for batch in batches:
-        pids = batch["pid"].numpy().reshape(4, 2)
-        assert len(set(pids[:, 0])) == 4 and (pids[:, 0] == pids[:, 1]).all()
-        assert len(set(batch["key"])) == 8
-    assert set(keys_of(batches)) == set(open_index(str(folder)).keys)
+    batches = loader(PkStream(str(folder), 4, 2, decode=decode_array), 2)
+    seen = Counter()
+    for _ in range(2):
+        expected, read = len(batches), list(batches)
+        assert len(read) == expected
+        for batch in read:
+            pids = batch["pid"].numpy().reshape(4, 2)
+            assert len(set(pids[:, 0])) == 4 and (pids[:, 0] == pids[:, 1]).all()
+            assert len(set(batch["key"])) == 8
+        seen.update(keys_of(read))
+    assert seen.keys() == set(open_index(str(folder)).keys) and seen.total() == 2 * SIZE
 
 
 def test_ranks_get_equally_many_pk_batches_with_drop_last(folder):
@@ -265,9 +268,34 @@ def test_a_cache_fetches_a_shard_once_and_serves_it_from_then_on(folder, tmp_pat
         assert len(server.asked) == begun
 
 
+def test_who_is_taken_down_leaves_caches_too(own_folder, tmp_path):
+    cache = tmp_path / "cache"
+    with web_server(own_folder) as server:
+        running = IndexedDataset(server.url, cache=str(cache))
+        mine = int(np.flatnonzero(running.pids == 3)[0])
+        for row in range(SIZE):
+            assert running[row]["pid"] == running.pids[row]
+        held = running.index.objects[running.index.object[mine]]
+        take_down(open_store(str(own_folder)), 3)
+        fresh = IndexedDataset(server.url, cache=str(cache))
+        assert (
+            3 not in fresh.pids and len(list(cache.glob("*.tar"))) == len(fresh.index.objects) - 1
+        )
+        assert not any(b"0003_c" in path.read_bytes() for path in cache.iterdir())
+        with pytest.raises(ShardError, match="open the index again if somebody was taken down"):
+            running[mine]
+        assert [fresh[row]["key"] for row in range(len(fresh))] == list(fresh.keys)
+        assert (
+            {path.stem[-64:] for path in cache.iterdir()}
+            == {one.sha256 for one in fresh.index.objects}
+            != {held.sha256}
+        )
+
+
 @pytest.mark.slow
 def test_s3_is_streamed_and_an_epoch_outlives_the_kill_of_its_server(tmp_path, monkeypatch):
     monkeypatch.setattr(loaders, "READ_ROWS", 50)  # or all would have come before the kill
+    monkeypatch.setattr(s3, "LONGEST_WAIT_S", 0.5)
     plan = small_plan(num_pids=24, images_per_identity=20, min_shards=6)
     with S3Server(tmp_path) as server, server.environment():
         server.create_bucket(BUCKET)

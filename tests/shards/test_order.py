@@ -5,13 +5,7 @@ import pytest
 
 from posedive.errors import RequestError, ShardError
 from posedive.shards.index import Files, Held, Index, merge, real_index
-from posedive.shards.order import (
-    identities,
-    mixed,
-    rank_batches,
-    shuffled,
-    worker_batches,
-)
+from posedive.shards.order import mixed, rank_batches, shuffled, worker_batches
 
 
 def index_of(counts: list[int], pids_per_shard: int = 2, first_pid: int = 1) -> Index:
@@ -54,79 +48,6 @@ def test_a_window_reads_few_shards():
     index = index_of([5] * 40)  # 20 shards of 10 rows
     rows = shuffled(index, 0, 0, 50)
     assert all(len(set(index.object[part])) == 5 for part in np.split(rows, 4))
-
-
-@pytest.mark.parametrize("counts", [[8] * 40, [4, 8, 12] * 20, [16] * 20 + [4] * 20])
-def test_pk_batches_hold_p_people_with_k_images_each_and_every_image_once(counts):
-    index = index_of(counts)
-    batches = identities(index, 0, 0, 8, 4, pool=128).reshape(-1, 8, 4)
-    pids = index.pids[batches]
-    assert (pids == pids[:, :, :1]).all()
-    assert all(len(set(batch[:, 0])) == 8 for batch in pids)
-    assert all(len(set(group)) == 4 for group in batches.reshape(-1, 4))
-    seen = Counter(batches.ravel().tolist())
-    assert len(seen) == len(index)
-    # What fills the last batches is all that comes again.
-    assert batches.size - len(index) < 8 * 4
-
-
-def test_pk_fills_up_only_the_last_group_of_a_person():
-    index = index_of([15] * 32)
-    seen = Counter(identities(index, 0, 0, 8, 4, pool=16).tolist())
-    assert len(seen) == len(index) and max(seen.values()) == 2
-    assert sum(seen.values()) == 32 * 16
-
-
-def test_pk_repeats_the_images_of_whom_has_too_few():
-    index = index_of([1, 2, 9, 9])
-    batches = identities(index, 0, 0, 2, 4, pool=4).reshape(-1, 4)
-    assert set(batches.ravel()) == set(range(21))
-    assert (index.pids[batches] == index.pids[batches][:, :1]).all()
-
-
-def test_pk_changes_with_the_epoch_and_not_between_calls():
-    index = index_of([8] * 40)
-    one = identities(index, 0, 0, 8, 4, pool=16)
-    np.testing.assert_array_equal(one, identities(index, 0, 0, 8, 4, pool=16))
-    assert (one != identities(index, 0, 1, 8, 4, pool=16)).any()
-
-
-def test_pk_reads_a_pool_of_people_at_a_time():
-    index = index_of([8] * 200)
-    people = index.pids[identities(index, 0, 0, 8, 4, pool=16)].reshape(-1, 8 * 4)
-    last = {pid: at for at, batch in enumerate(people) for pid in batch}
-    first = {}
-    for at, batch in enumerate(people):
-        for pid in batch:
-            first.setdefault(pid, at)
-    spans = [last[pid] - first[pid] for pid in first]
-    assert np.mean(spans) < len(people) / 10
-
-
-def test_pk_mixes_real_and_generated_images_of_a_person():
-    real, generated = real_of([6] * 10), index_of([15] * 10)
-    index = merge(real, generated)
-    batches = identities(index, 0, 0, 4, 4, pool=8, generated_per_identity=1).reshape(-1, 4)
-    assert (index.generated[batches].sum(1) == 1).all()
-    assert (index.pids[batches] == index.pids[batches][:, :1]).all()
-    assert set(np.flatnonzero(~index.generated)) <= set(batches.ravel())
-
-
-def test_pk_takes_the_one_kind_that_a_person_has():
-    index = merge(real_of([6] * 4), index_of([8] * 4, first_pid=3))  # 1, 2 real; 5, 6 generated
-    batches = identities(index, 0, 0, 3, 4, pool=8, generated_per_identity=2).reshape(-1, 4)
-    for group in batches:
-        pid = int(index.pids[group[0]])
-        assert index.generated[group].sum() == {1: 0, 2: 0, 3: 2, 4: 2, 5: 4, 6: 4}[pid]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [((11, 4, 16), "expected at least 11 identities, got 10"), ((4, 4, 16, 4), "< 4, as an")],
-)
-def test_pk_that_cannot_be_is_told(arguments, said):
-    with pytest.raises(RequestError, match=said):
-        identities(index_of([8] * 10), 0, 0, *arguments)
 
 
 def test_mixed_batches_hold_so_many_generated_images():

@@ -2,7 +2,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import numpy as np
@@ -166,12 +165,9 @@ def test_the_body_is_the_references_in_the_sources_pose():
         np.testing.assert_array_equal(pair.condition.body.body_pose, Poses(20)[index].body_pose)
 
 
-def test_a_hundred_million_pairs_are_planned_in_seconds():
-    images = people(100_000, num_images=2)
-    began = time.perf_counter()
-    plan = small_plan(images=images, images_per_identity=1000)
-    assert plan.num_pairs == 10**8 and len(plan.shard(plan.num_shards - 1).pairs) == 1000
-    assert time.perf_counter() - began < 30  # 1.2 s on an idle core
+def test_a_hundred_million_pairs_are_planned_without_making_them():
+    plan = small_plan(images=people(20_000, num_images=1), images_per_identity=5000)
+    assert plan.num_pairs == 10**8 and len(plan.shard(plan.num_shards - 1).pairs) == 5000
 
 
 def test_nobody_to_generate_is_told():

@@ -13,7 +13,7 @@ from posedive.shards.document import open_plan, plan_document
 from posedive.shards.stream import decode, samples
 from posedive.shards.tar import MANIFEST, encode_shard, read_shard
 from posedive.shards.verify import verify
-from posedive.storage import open_store
+from posedive.storage import open_store, s3
 from tests.conftest import BUCKET
 from tests.s3_server import S3Server
 from tests.shards.people import WEIGHTS, fill, jpeg, samples_of, small_plan, tar_of
@@ -169,7 +169,8 @@ def test_of_many_attempts_at_a_shard_the_first_stands(output):
     assert sum(won) == 1 and output.get(name) == attempts[won.index(True)]
 
 
-def test_a_job_outlives_the_kills_of_its_server(tmp_path):
+def test_a_job_outlives_the_kills_of_its_server(tmp_path, monkeypatch):
+    monkeypatch.setattr(s3, "LONGEST_WAIT_S", 0.5)  # it is back within seconds
     plan = small_plan(num_pids=24, images_per_identity=4, min_shards=24)
     with S3Server(tmp_path) as server, server.environment():
         server.create_bucket(BUCKET)
