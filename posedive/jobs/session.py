@@ -11,6 +11,13 @@ from ray.exceptions import RayError
 
 from posedive.errors import PosediveError
 
+LOCAL = "local"
+# A busy machine takes minutes to start a worker, and a process that waits for its turn looks dead
+# to Ray: by its own measure it kills what is slow to start, and then the node, and so the job.
+PATIENCE = {
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_health_check_failure_threshold": "100",
+}
 # Ray Data writes advice about its own retries below the message of what a stage has raised.
 RAYS_NOTE = "\nFailed to apply UDF transform"
 
@@ -20,9 +27,13 @@ def start_ray() -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if not ray.is_initialized():
         # Without an address Ray would join whatever cluster somebody else started here.
+        address = os.environ.get("RAY_ADDRESS", LOCAL)
+        if address == LOCAL:
+            for name, value in PATIENCE.items():
+                os.environ.setdefault(name, value)
         ray.init(
-            address=os.environ.get("RAY_ADDRESS", "local"),
-            include_dashboard=False if "RAY_ADDRESS" not in os.environ else None,
+            address=address,
+            include_dashboard=False if address == LOCAL else None,
             logging_level=logging.WARNING,
         )
     for name in ("ray", "ray.data", "ray.train"):  # each sets a level of its own when imported
