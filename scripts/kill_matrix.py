@@ -187,7 +187,8 @@ def drive(path: Path, batch_s: float) -> int:
 
     from posedive.jobs.flow import Stages
     from posedive.jobs.generate import run
-    from posedive.jobs.stages.stand_ins import Blank, Passed, waiting
+    from posedive.jobs.stages.stand_ins import Blank, Passed
+    from posedive.jobs.stages.waiting import waiting
     from posedive.spec import load_job
 
     logging.basicConfig(level=logging.INFO)

@@ -55,7 +55,8 @@ def drive(pairs: int, folder: Path) -> int:
     from posedive.jobs.flow import Stages
     from posedive.jobs.generate import run
     from posedive.jobs.session import start_ray
-    from posedive.jobs.stages.stand_ins import Blank, Passed, trust_references, waiting
+    from posedive.jobs.stages.stand_ins import Blank, Passed, trust_references
+    from posedive.jobs.stages.waiting import waiting
 
     spec = asked(pairs, str(folder / "out"))
     planning = planning_seconds(spec)

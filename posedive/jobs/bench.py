@@ -33,7 +33,8 @@ from posedive.jobs.stages.judge import Judge
 from posedive.jobs.stages.painters import conditions_of, digest_of
 from posedive.jobs.stages.render import Render
 from posedive.jobs.stages.rows import Rows
-from posedive.jobs.stages.stand_ins import Blank, Passed, trust_references, waiting
+from posedive.jobs.stages.stand_ins import Blank, Passed, trust_references
+from posedive.jobs.stages.waiting import waiting
 from posedive.shards.plan import Plan
 from posedive.spec.generate import Generate
 from posedive.storage import open_store

@@ -1,9 +1,9 @@
 """Stand-ins for stages, which cost next to nothing or a known time: what is left is the flow's.
 
     Blank      for Render: a row per pair with its record, and one small picture for all of them
-    waiting    for Denoise: waits so many seconds per batch; its ledger and its times are real
     Passed     for Judge: keeps every pair
-Commit is the real one. Benches and the kill matrix use them; no job file can ask for them.
+Denoise has one in `waiting`; Commit is the real one. Benches and the kill matrix use them; no job
+file can ask for them.
 """
 
 import json
@@ -14,13 +14,11 @@ import numpy as np
 from posedive.jobs.planning import planned
 from posedive.jobs.references import NAME, References, read_references
 from posedive.jobs.sources import open_spec_dataset, people_of
-from posedive.jobs.stages.denoise import Denoise
-from posedive.jobs.stages.rows import Rows, column, from_png, to_jpeg, to_png
+from posedive.jobs.stages.rows import Rows, column, from_png, to_jpeg
+from posedive.jobs.stages.waiting import PICTURE
 from posedive.shards.tar import pair_record
 from posedive.spec.generate import Generate
 from posedive.storage import open_store
-
-PICTURE = to_png(np.full((16, 8, 3), 128, np.uint8))
 
 
 def trust_references(spec: Generate) -> References:
@@ -52,26 +50,6 @@ class Blank:
             "shard": np.full(count, int(batch["shard"][0])),
         }
         return rows | {"render_s": np.full(count, (time.perf_counter() - begun) / count)}
-
-
-def waiting(seconds: float) -> type[Denoise]:
-    """The class whose batches take `seconds`."""
-
-    class Waiting(Denoise):
-        def __init__(self, spec_json: str, ledger: str | None = None):
-            super().__init__(spec_json, ledger)
-            self.painter = _Wait(seconds)
-
-    return Waiting
-
-
-class _Wait:
-    def __init__(self, seconds: float):
-        self.seconds = seconds
-
-    def draw(self, rows: Rows, chosen: list[int]) -> list[bytes]:
-        time.sleep(self.seconds)
-        return [PICTURE for _ in chosen]
 
 
 class Passed:
