@@ -7,9 +7,9 @@ server over HTTP. In each scenario a job runs while something of it is killed wh
 output is there as chance has it, until it was killed as often as asked, over as many outputs as
 that takes; what is killed is brought back.
     denoise     actors that draw            commit    actors before, during and after a shard's PUT
-    nodes       raylets with all on them    drivers   the job itself; run again, it resumes
-    s3          the server; away for 8 s    two       two drivers on one output, one of them killed
-    storm       all of these together
+    nodes       raylets with all on them    notices   nodes that are told first, as spot ones are
+    drivers     the job; run again          two       two drivers on one output, one of them killed
+    s3          the server; away for 8 s    storm     all of these together
 Drawing takes a known time and costs no processor (stages/stand_ins); ledger, commit, storage and
 flow are the job's own. Prints one JSON object. rework: pairs drawn more than once. Exit 1 unless a
 reader finds every pair once and nothing else.
@@ -46,22 +46,31 @@ from posedive.shards.verify import verify  # noqa: E402
 from posedive.spec.generate import Generate  # noqa: E402
 from posedive.storage import open_store  # noqa: E402
 
-OUTAGE_S, STRIKE_PATIENCE_S = 8.0, 60.0
+OUTAGE_S, NOTICE_S, STRIKE_PATIENCE_S = 8.0, 15.0, 60.0
 MOST_STARTS = 30
 IDENTITIES, SHARDS, BATCH = 32, 32, 8
 KILLS: dict[str, dict[str, int]] = {
     "denoise": {"denoise": 20},
     "commit": dict.fromkeys(MOMENTS, 7),
     "nodes": {"node": 5},
+    "notices": {"notice": 2},
     "drivers": {"driver": 5},
     "s3": {"s3": 5},
     "two": {"driver": 2},
     "storm": {"denoise": 4, "before": 1, "during": 1, "after": 1, "node": 2, "driver": 2, "s3": 2},
 }
 # Of one output; nodes are few, and one that goes takes a third of what is under way with it.
-KILLS_PER_OUTPUT = {"denoise": 5, "commit": 7, "nodes": 1, "drivers": 5, "s3": 5, "two": 2}
+KILLS_PER_OUTPUT = {
+    "denoise": 5,
+    "commit": 7,
+    "nodes": 1,
+    "notices": 1,
+    "drivers": 5,
+    "s3": 5,
+    "two": 2,
+}
 DRIVERS = {"two": 2, "storm": 2}  # drivers of one output
-REWORK_TOLD = ("denoise", "commit", "nodes", "s3")
+REWORK_TOLD = ("denoise", "commit", "nodes", "notices", "s3")
 WRONG = ("missing", "doubled", "corrupt", "foreign")
 
 
@@ -78,6 +87,19 @@ class World:
 
     def add_node(self) -> None:
         self.cluster.add_node(num_cpus=2, num_gpus=1)
+
+    def give_notice(self, node: Any) -> None:
+        """As a cloud does of a machine that it will take back."""
+        command = [
+            str(Path(sys.executable).parent / "ray"),
+            "drain-node",
+            "--node-id",
+            node.node_id,
+        ]
+        command += ["--address", str(self.cluster.address), "--reason-message", "spot"]
+        command += ["--reason", "DRAIN_NODE_REASON_PREEMPTION"]
+        command += ["--deadline-remaining-seconds", str(int(NOTICE_S))]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def workers(self, stage: str) -> list[psutil.Process]:
         """Processes of that stage's actors, below the raylets of this cluster and no other."""
@@ -134,10 +156,12 @@ class Job:
             time.sleep(OUTAGE_S)
             world.server.start()
             return True
-        if what == "node":
-            world.cluster.remove_node(
-                rng.choice(list(world.cluster.worker_nodes)), allow_graceful=False
-            )
+        if what in ("node", "notice"):
+            node = rng.choice(list(world.cluster.worker_nodes))
+            if what == "notice":
+                world.give_notice(node)
+                time.sleep(NOTICE_S)
+            world.cluster.remove_node(node, allow_graceful=False)
             world.add_node()
             return True
         workers = world.workers("Waiting")
