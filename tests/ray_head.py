@@ -55,7 +55,9 @@ class RayHead:
         ]
         command += [f"--dashboard-port={self.port}", f"--port={self.gcs.partition(':')[2]}"]
         command += [f"--num-cpus={self.num_cpus}", f"--temp-dir={self.folder}"]
-        command += [f"--dashboard-agent-listen-port={free_port()}"]
+        # Named from the start: a node that waits for its helpers to tell them ends after 15 s.
+        helpers = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent")
+        command += [f"--{name}-port={free_port()}" for name in (*helpers, "metrics-export")]
         command += ["--object-store-memory=200000000", "--disable-usage-stats"]
         if self.node_types:
             command += [f"--autoscaling-config={self._autoscaling_config()}"]
