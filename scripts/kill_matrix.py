@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ import psutil  # noqa: E402 - the path comes first
 import yaml  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
 from s3_gate import MOMENTS, S3Gate  # noqa: E402
-from s3_server import S3Server, free_port  # noqa: E402
+from s3_server import S3Server  # noqa: E402
 
+from posedive.jobs.session import STARTS, TOO_SLOW  # noqa: E402
 from posedive.jobs.stages.stand_ins import trust_references  # noqa: E402
 from posedive.shards.verify import verify  # noqa: E402
 from posedive.spec.generate import Generate  # noqa: E402
@@ -74,11 +76,16 @@ REWORK_TOLD = ("denoise", "commit", "nodes", "notices", "s3")
 WRONG = ("missing", "doubled", "corrupt", "foreign")
 
 
-def helper_ports() -> dict[str, int]:
-    """Ports that are named from the start: a node that has to be told them by its helpers ends when
-    they aren't up in 15 s, which they are not on a busy machine."""
-    names = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port")
-    return {name: free_port() for name in (*names, "dashboard_agent_listen_port")}
+def started(start: Callable[[], Any]) -> Any:
+    """Ray ends a node whose helpers are not up in 15 s, as on a busy machine: then once more."""
+    for _ in range(STARTS - 1):
+        try:
+            return start()
+        except Exception as error:  # Ray raises no kind of its own here
+            if TOO_SLOW not in str(error):
+                raise
+            print("a node was too slow to start; again", file=sys.stderr, flush=True)
+    return start()
 
 
 class World:
@@ -87,13 +94,13 @@ class World:
     def __init__(self, server: S3Server, gate: S3Gate, nodes: int):
         self.server, self.gate = server, gate
         # The head does no work of a job, as in cluster/.
-        head = {"num_cpus": 0, "include_dashboard": False} | helper_ports()
-        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        head = {"num_cpus": 0, "include_dashboard": False}
+        self.cluster: Cluster = started(lambda: Cluster(initialize_head=True, head_node_args=head))
         for _ in range(nodes):
             self.add_node()
 
     def add_node(self) -> None:
-        self.cluster.add_node(num_cpus=2, num_gpus=1, **helper_ports())
+        started(lambda: self.cluster.add_node(num_cpus=2, num_gpus=1))
 
     def give_notice(self, node: Any) -> None:
         """As a cloud does of a machine that it will take back."""
