@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections import Counter, defaultdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import ray
@@ -38,8 +38,25 @@ CALLS = 2
 Spans = dict[str, list[tuple[float, float, float]]]
 
 
+class Stages(NamedTuple):
+    """Callable classes as Ray Data takes them; to measure the flow alone, others stand in."""
+
+    render: type = Render
+    denoise: type = Denoise
+    judge: type = Judge
+    commit: type = Commit
+
+
+STAGES = Stages()
+
+
 def flow_through(
-    spec: Generate, plan: Plan, weights: str, conditions: tuple[str, ...], todo: list[int]
+    spec: Generate,
+    plan: Plan,
+    weights: str,
+    conditions: tuple[str, ...],
+    todo: list[int],
+    stages: Stages = STAGES,
 ) -> dict[str, Any]:
     """Makes the shards `todo`.
 
@@ -51,24 +68,24 @@ def flow_through(
     start_ray()
     check_hardware(spec)
     name, ledger = open_ledger()
-    pairs = sum(len(plan.layout.keys(i)) for i in todo)
+    pairs = sum(plan.layout.size(i) for i in todo)
     progress = Progress(
         plan.num_pairs, plan.num_pairs - pairs, lambda: price_of_nodes(spec.resources)
     )
     spans: Spans = defaultdict(list)
     seconds: dict[str, list[float]] = defaultdict(list)
     num_bytes = 0
-    rows = chain(spec, plan, weights, conditions, todo, name).iter_rows()
+    rows = chain(spec, plan, weights, conditions, todo, name, stages).iter_rows()
     with tqdm(total=pairs, unit="pair", disable=None) as bar:
         try:
             for told in rows:
                 why, kept = Counter(json.loads(told["reasons"])), int(told["kept"])
                 size = kept + why.total()
-                stages = json.loads(told["seconds"])
-                for stage, spent in stages.items():
+                by_stage = json.loads(told["seconds"])
+                for stage, spent in by_stage.items():
                     seconds[stage].append(spent / size)
                 num_bytes += int(told["bytes"])
-                spans[told["actor"]].append((told["begun"], told["ended"], stages["denoise"]))
+                spans[told["actor"]].append((told["begun"], told["ended"], by_stage["denoise"]))
                 lasted = told["ended"] - told["begun"]
                 progress.add(int(told["shard"]), kept, why, bool(told["first"]), lasted)
                 bar.update(size)
@@ -99,24 +116,25 @@ def chain(
     conditions: tuple[str, ...],
     todo: list[int],
     ledger: str,
+    stages: Stages = STAGES,
 ) -> ray.data.Dataset:
     """A row of `Commit` per shard, lazily. One block is one shard all the way."""
     spec_json = spec.model_dump_json(exclude_unset=True)
     asked = spec.resources
     # With fewer rows than a batch, Ray would put two shards into one block.
-    batch_size = min(spec.generator.batch_size, *(len(plan.layout.keys(i)) for i in todo))
+    batch_size = min(spec.generator.batch_size, *(plan.layout.size(i) for i in todo))
     around = (1, asked.denoise_actors[1])
     return (
         ray.data.from_items([{"shard": i} for i in todo], override_num_blocks=len(todo))
         .map_batches(
-            Render,
+            stages.render,
             fn_constructor_args=(spec_json, conditions),
             batch_size=1,
             compute=pool(asked.render_actors or around),
             num_cpus=asked.render_cpus,
         )
         .map_batches(
-            Denoise,
+            stages.denoise,
             fn_constructor_args=(spec_json, ledger),
             batch_size=batch_size,
             compute=pool(asked.denoise_actors),
@@ -124,7 +142,7 @@ def chain(
             num_gpus=asked.num_gpus or None,
         )
         .map_batches(
-            Judge,
+            stages.judge,
             fn_constructor_args=(spec_json,),
             batch_size=batch_size,
             compute=pool(asked.judge_actors or around),
@@ -132,7 +150,7 @@ def chain(
             num_gpus=asked.judge_gpus or None,
         )
         .map_batches(
-            Commit,
+            stages.commit,
             fn_constructor_args=(spec_json, plan.digest, weights),
             batch_size=None,
             compute=pool(around),

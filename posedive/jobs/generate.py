@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from posedive.body.smpl import load_body
-from posedive.jobs.flow import flow_through
+from posedive.jobs.flow import STAGES, Stages, flow_through
 from posedive.jobs.forecast import SUMMARY
 from posedive.jobs.planning import planned
 from posedive.jobs.references import usable_images
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 DISTRIBUTION_SAMPLE = 2000
 
 
-def run(spec: Generate) -> dict[str, Any]:
+def run(spec: Generate, stages: Stages = STAGES) -> dict[str, Any]:
     """Generates what is not committed yet. Returns verify's counts, and the run's own."""
     begun = time.monotonic()
     # Everything that can be wrong with the request shows here, before Ray starts.
@@ -61,10 +61,10 @@ def run(spec: Generate) -> dict[str, Any]:
     document = plan_document(plan, weights, spec.asked())
     open_plan(store, document | {"dataset_distribution": distribution(images)})
     todo = sorted(set(range(plan.num_shards)) - committed(store, plan))
-    resumed = plan.num_pairs - sum(len(plan.layout.keys(i)) for i in todo)
+    resumed = plan.num_pairs - sum(plan.layout.size(i) for i in todo)
     if resumed:
         log.info("resuming shards_left=%d pairs_done=%d", len(todo), resumed)
-    flow = flow_through(spec, plan, weights, conditions, todo) if todo else {}
+    flow = flow_through(spec, plan, weights, conditions, todo, stages) if todo else {}
     remove_people(store, plan.layout)  # orders that came before their shard was made
     found = verify(store)
     if found.ok and (todo or not store.exists(SUCCESS)):

@@ -11,6 +11,16 @@ from ray.exceptions import RayError
 
 from posedive.errors import PosediveError
 
+log = logging.getLogger(__name__)
+LOCAL = "local"
+# A busy machine takes minutes to start a worker, and a process that waits for its turn looks dead
+# to Ray: by its own measure it kills what is slow to start, and then the node, and so the job.
+PATIENCE = {
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_health_check_failure_threshold": "100",
+}
+# A node whose helpers are not up in 15 s ends, whatever is set: then it is started again.
+STARTS, TOO_SLOW = 4, "node timed out during startup"
 # Ray Data writes advice about its own retries below the message of what a stage has raised.
 RAYS_NOTE = "\nFailed to apply UDF transform"
 
@@ -20,11 +30,11 @@ def start_ray() -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if not ray.is_initialized():
         # Without an address Ray would join whatever cluster somebody else started here.
-        ray.init(
-            address=os.environ.get("RAY_ADDRESS", "local"),
-            include_dashboard=False if "RAY_ADDRESS" not in os.environ else None,
-            logging_level=logging.WARNING,
-        )
+        address = os.environ.get("RAY_ADDRESS", LOCAL)
+        if address == LOCAL:
+            for name, value in PATIENCE.items():
+                os.environ.setdefault(name, value)
+        _init(address)
     for name in ("ray", "ray.data", "ray.train"):  # each sets a level of its own when imported
         logging.getLogger(name).setLevel(logging.WARNING)
     context = DataContext.get_current()
@@ -34,6 +44,22 @@ def start_ray() -> None:
         # As Ctrl-C: what is committed stays, what is under way is dropped, workers are let go.
         # Ray sets a handler of its own at each init, which would end the driver on the spot.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _init(address: str) -> None:
+    for attempt in range(1, STARTS + 1):
+        try:
+            ray.init(
+                address=address,
+                include_dashboard=False if address == LOCAL else None,
+                logging_level=logging.WARNING,
+            )
+            return
+        except Exception as error:  # Ray raises no kind of its own here
+            if TOO_SLOW not in str(error) or attempt == STARTS:
+                raise
+            log.warning("Ray's node took too long to start; trying again attempt=%d", attempt + 1)
+            ray.shutdown()
 
 
 def own_error(error: BaseException | None) -> PosediveError | None:

@@ -109,6 +109,10 @@ class Layout:
         start, end = (at * count // self.num_shards for at in (index, index + 1))
         return self.identities[start:end]
 
+    def size(self, index: int) -> int:
+        """Pairs of shard `index`."""
+        return len(self.members(index)) * self.images_per_identity
+
     def keys(self, index: int) -> list[str]:
         return [
             self.key(identity, seq)

@@ -9,7 +9,10 @@ there. Where there is an offset index, it must say of each shard what the shard 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from typing import Any
+
+import pyarrow as pa
 
 from posedive.errors import ShardError
 from posedive.shards.document import layout_of, read_document
@@ -21,6 +24,7 @@ from posedive.shards.tar import MANIFEST, check_members, walk_members
 from posedive.storage import Store
 
 MAX_PROBLEMS = 100
+ROWS_AT_ONCE = 65536
 AGAIN = "run `posedive generate JOB.yaml` again"
 FINALIZE = "run `posedive finalize URI`"
 
@@ -72,7 +76,7 @@ def verify(store: Store) -> Verification:
             try:
                 rows = _verify_shard(found, layout, index, store.get(name), document, gone)
                 if indexed is not None and rows is not None:
-                    _verify_index(found, name, indexed.get(name, []), rows)
+                    _verify_index(found, name, indexed.rows(name), rows)
             except ShardError as error:
                 found.corrupt += 1
                 _tell(found, f"corrupt: {error}; delete the shard and {AGAIN}")
@@ -84,7 +88,8 @@ def verify(store: Store) -> Verification:
     found.foreign += len(there)
     for name in sorted(there):
         _tell(found, f"foreign: {name} is no shard of the plan; delete it")
-    for name in sorted((indexed or {}).keys() - set(map(layout.name, range(layout.num_shards)))):
+    told = set() if indexed is None else indexed.spans.keys()
+    for name in sorted(told - set(map(layout.name, range(layout.num_shards)))):
         found.corrupt += 1
         _tell(found, f"corrupt: {INDEX}: {name} is no shard of the plan; {FINALIZE}")
     return found
@@ -144,8 +149,20 @@ def _verify_shard(
     return [tuple(row) for _, *row in rows_of(table)]
 
 
-def _index(store: Store, found: Verification) -> dict[str, list[tuple]] | None:
-    """Rows by shard as the index has them, or None where there is none that can be read."""
+@dataclass(frozen=True, eq=False)
+class _Indexed:
+    """What the index has of each shard: its rows become Python's only when they are asked for."""
+
+    table: pa.Table
+    spans: dict[str, list[tuple[int, int]]]  # first row and number of rows
+
+    def rows(self, name: str) -> list[tuple]:
+        parts = [self.table.slice(*span) for span in self.spans.get(name, [])]
+        return [tuple(row) for part in parts for _, *row in rows_of(part)]
+
+
+def _index(store: Store, found: Verification) -> _Indexed | None:
+    """None where there is none that can be read."""
     if not store.exists(INDEX):
         return None
     try:
@@ -154,10 +171,13 @@ def _index(store: Store, found: Verification) -> dict[str, list[tuple]] | None:
         found.corrupt += 1
         _tell(found, f"corrupt: {error}")
         return None
-    rows: dict[str, list[tuple]] = {name: [] for name in told["shards"]}
-    for name, *row in rows_of(table):
-        rows.setdefault(name, []).append(tuple(row))
-    return rows
+    spans: dict[str, list[tuple[int, int]]] = {name: [] for name in told["shards"]}
+    at = 0
+    for batch in table.select(["shard"]).to_batches(max_chunksize=ROWS_AT_ONCE):
+        for name, rows in groupby(batch.column("shard").to_pylist()):
+            spans.setdefault(name, []).append((at, count := sum(1 for _ in rows)))
+            at += count
+    return _Indexed(table, spans)
 
 
 def _verify_index(found: Verification, name: str, got: list[tuple], expected: list[tuple]) -> None:

@@ -4,7 +4,7 @@ block of pictures, put if absent."""
 import numpy as np
 
 from posedive.jobs.blocks import write_block
-from posedive.jobs.stages.painters import Diffusion
+from posedive.jobs.stages.diffusion import Diffusion
 from posedive.jobs.stages.rows import Rows, column, from_png
 from posedive.spec.generate import Generator
 
