@@ -109,8 +109,8 @@ def trainings(
     ]
 
 
-def read_people(dataset: dict[str, Any], size: Size, split: str | None = None) -> Split:
-    """Images of the spec's own people: those that all arms train on, or of another split."""
+def read_people(dataset: dict[str, Any], size: Size, split: str | None) -> Split:
+    """Images of the spec's own people: of a split, or, with None, those that all arms train on."""
     spec = DatasetSpec.model_validate(dataset)
     opened = open_spec_dataset(spec, size)
     people = people_of(spec, opened)
@@ -126,10 +126,11 @@ def read_tests(
     """Query and gallery of each test."""
     spec = DatasetSpec.model_validate(dataset)
     opened = open_spec_dataset(spec, size)
-    return {
-        test: tuple(_read(opened, images_of(spec, opened, name), size) for name in TESTS[test])
-        for test in tests
-    }
+    found = {}
+    for test in tests:
+        query, gallery = (_read(opened, images_of(spec, opened, n), size) for n in TESTS[test])
+        found[test] = query, gallery
+    return found
 
 
 def run_cell(

@@ -78,17 +78,18 @@ def _train(spec: ReidTable, todo: dict[str, Training], names: dict[str, str], st
     dataset = spec.dataset.model_dump(mode="json")
     # Read once for all cells, which see the arrays without a copy.
     sizes = {training.size for training in todo.values()}
-    real = {size: read.remote(dataset, size) for size in sizes}
+    real = {size: read.remote(dataset, size, None) for size in sizes}
     tests = {size: read_test.remote(dataset, size, spec.own_tests) for size in sizes}
-    more = {t.size: None for t in todo.values()} | {
-        t.size: read.remote(dataset, t.size, MORE) for t in todo.values() if t.real
+    more: dict[Size, Any] = {
+        size: read.remote(dataset, size, MORE)
+        for size in {training.size for training in todo.values() if training.real}
     }
     pending = {
         cell.remote(
             training,
             real[training.size],
             tests[training.size],
-            more[training.size] if training.real else None,
+            more.get(training.size) if training.real else None,
             int(spec.num_cpus),
         ): name
         for name, training in todo.items()
