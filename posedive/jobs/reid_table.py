@@ -80,7 +80,7 @@ def _train(spec: ReidTable, todo: dict[str, Training], names: dict[str, str], st
     sizes = {training.size for training in todo.values()}
     real = {size: read.remote(dataset, size, None) for size in sizes}
     tests = {size: read_test.remote(dataset, size, spec.own_tests) for size in sizes}
-    more: dict[Size, Any] = {
+    more: dict[tuple[int, int], Any] = {
         size: read.remote(dataset, size, MORE)
         for size in {training.size for training in todo.values() if training.real}
     }
