@@ -82,5 +82,5 @@ def test_everything_is_there_on_a_desk_and_on_a_phone(tmp_path, write_output):
     for one in (phone, desk):
         assert one["loaded"] == one["images"] > 20
         assert one["scrollWidth"] <= one["width"]
-        assert (one["drawings"], one["sections"], one["anchors"]) == (6, 6, 6)
+        assert (one["drawings"], one["sections"], one["anchors"]) == (12, 6, 6)
         assert one["fetched"] == 0
