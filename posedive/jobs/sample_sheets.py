@@ -16,7 +16,9 @@ STEPS = 8
 SHOWN = ("normals", "skeleton", "depth")  # the first that the generator reads
 
 
-def sample_sheet(generator: Generator, block: dict[str, np.ndarray], count: int) -> np.ndarray:
+def sample_sheet(
+    generator: Generator, block: dict[str, np.ndarray], count: int, steps: int = STEPS
+) -> np.ndarray:
     """RGB uint8. block: training examples as jobs.make_blocks makes them; `count` of them are
     drawn, spread over the block and so over its people, each to the first of its targets."""
     rows = np.unique(np.linspace(0, len(block["reference"]) - 1, count).round().astype(int))
@@ -36,7 +38,7 @@ def sample_sheet(generator: Generator, block: dict[str, np.ndarray], count: int)
         maps,
         composite,
         seeds=range(len(rows)),
-        steps=STEPS,
+        steps=steps,
         guidance_scale=1.0,
     )
     columns["true"] = true

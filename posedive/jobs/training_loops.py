@@ -23,7 +23,7 @@ from posedive.jobs.blocks import Blocks, split
 from posedive.jobs.identity_net import load_perceptual_loss
 from posedive.jobs.initial import initial_generator, trained
 from posedive.jobs.loop import WEIGHTS, Hooks, loop
-from posedive.jobs.sample_sheets import sample_sheet
+from posedive.jobs.sample_sheets import STEPS, sample_sheet
 from posedive.jobs.sources import open_spec_dataset
 from posedive.jobs.vae_loop import train_vae
 from posedive.spec.train import Train
@@ -68,7 +68,9 @@ def train_generator(config: dict[str, Any]) -> None:
         return float(torch.stack(losses).mean())
 
     def draw() -> np.ndarray:
-        return sample_sheet(generator, validation.read(held_out[0]), spec.checkpoint.samples)
+        # What learns to draw from pure noise above all is used in one step.
+        steps = 1 if spec.last_timestep_share > 0.5 else STEPS
+        return sample_sheet(generator, validation.read(held_out[0]), spec.checkpoint.samples, steps)
 
     hooks = Hooks(
         reader.batch,
