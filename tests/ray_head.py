@@ -1,4 +1,4 @@
-"""A Ray cluster with its dashboard, in processes of its own: one node, or one that scales itself.
+"""A Ray cluster with its dashboard, in processes of its own.
 
 with RayHead(folder) as head:
     head.address      # http://127.0.0.1:PORT, the dashboard's
@@ -15,14 +15,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from tests.s3_server import free_port
 
-PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
-IDLE_S = 6.0
 STARTS = 4
 
 
@@ -31,12 +26,9 @@ class RayHead:
         self,
         folder: Path,
         environ: Mapping[str, str] | None = None,
-        num_cpus: int = 2,
-        node_types: Mapping[str, Any] | None = None,
     ):
-        """folder: a short path; Ray's sockets lie below it. node_types: those that Ray's own
-        autoscaler may add, as in a cluster YAML; its nodes are raylets on this machine."""
-        self.folder, self.num_cpus, self.node_types = folder, num_cpus, node_types
+        """folder: a short path; Ray's sockets lie below it."""
+        self.folder = folder
         self.environ = {"RAY_AUTH_MODE": "disabled", "RAY_JOB_STOP_WAIT_TIME_S": "30"}
         self.environ |= dict(environ or {})
         self.port = free_port()
@@ -64,11 +56,8 @@ class RayHead:
             "--include-dashboard=true",
         ]
         command += [f"--dashboard-port={self.port}", f"--port={self.gcs.partition(':')[2]}"]
-        command += [f"--num-cpus={self.num_cpus}", f"--temp-dir={self.folder}"]
+        command += [f"--num-cpus=2", f"--temp-dir={self.folder}"]
         command += [f"--dashboard-agent-listen-port={free_port()}"]
-        if self.node_types:
-            command += [f"--autoscaling-config={self._autoscaling_config()}"]
-            command += ["--node-ip-address=127.0.0.1"]
         with open(self.folder / "head.log", "ab") as log:
             return subprocess.Popen(
                 command,
@@ -101,22 +90,6 @@ class RayHead:
         except ProcessLookupError:
             pass
         self._process.wait()
-
-    def _autoscaling_config(self) -> Path:
-        self.environ |= {"RAY_FAKE_CLUSTER": "1", "RAY_enable_autoscaler_v2": "1"}
-        head = {"resources": {"CPU": self.num_cpus}, "node_config": {}, "max_workers": 0}
-        types = {name: {"node_config": {}} | told for name, told in (self.node_types or {}).items()}
-        config = {
-            "cluster_name": "posedive",
-            "max_workers": sum(told["max_workers"] for told in types.values()),
-            "idle_timeout_minutes": IDLE_S / 60,
-            "provider": {"type": "external", "module": PROVIDER, "gcs_address": self.gcs},
-            "head_node_type": "ray.head.default",
-            "available_node_types": {"ray.head.default": head} | types,
-        }
-        path = self.folder / "autoscaling.yaml"
-        path.write_text(yaml.safe_dump(config))
-        return path
 
     def _answers(self) -> bool:
         try:
