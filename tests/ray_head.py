@@ -56,7 +56,7 @@ class RayHead:
             "--include-dashboard=true",
         ]
         command += [f"--dashboard-port={self.port}", f"--port={self.gcs.partition(':')[2]}"]
-        command += [f"--num-cpus=2", f"--temp-dir={self.folder}"]
+        command += ["--num-cpus=2", f"--temp-dir={self.folder}"]
         command += [f"--dashboard-agent-listen-port={free_port()}"]
         with open(self.folder / "head.log", "ab") as log:
             return subprocess.Popen(
