@@ -25,7 +25,7 @@ def test_a_table_is_complete_and_what_is_done_is_not_done_again(tmp_path: Path):
         "kind": "evaluate",
         "what": "reid",
         "dataset": {"name": "embedded", "seed": 7, "identities": 16},
-        "generate": {"images_per_identity": 1, "filter": KEEP_ALL},
+        "generate": {"images_per_identity": 1, "size": [64, 128], "filter": KEEP_ALL},
         "arms": {"baseline": None, "composite": composite},
         "yardstick": {"steps": 2},
         "seeds": 1,
