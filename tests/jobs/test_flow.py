@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from posedive.jobs.flow import busy_share
+from posedive.jobs.flow import busy_share, mean_and_spread
 from posedive.jobs.progress import Progress
 from posedive.submit.progress import last_progress
 
@@ -15,6 +15,11 @@ def test_busy_share_by_hand():
     # one actor drew 3 s of the 4 between its first and last shard; another all of its 4
     assert busy_share([[(0, 2, 2), (3, 4, 1)]]) == pytest.approx(0.75)
     assert busy_share([[(3, 4, 1), (0, 2, 2)], [(0, 3, 2.5), (1, 4, 1.5)]]) == pytest.approx(7 / 8)
+
+
+def test_a_stage_that_takes_no_time_has_no_spread():
+    assert mean_and_spread([0.0, 0.0]) == {"s_per_pair": 0.0, "cv": 0.0}
+    assert mean_and_spread([1.0, 3.0]) == {"s_per_pair": 2.0, "cv": 0.5}
 
 
 class Clock:
