@@ -96,6 +96,7 @@ class _Maker:
             pixels = {image.key: self._read(image) for image in images}
             references, targets_from = self._usable(images, pixels)
             sightings = {i.key: self._sighting(i, pixels[i.key], rng) for i in images}
+            backdrops = {i.key: (i.camid, backdrop(sightings[i.key], i)) for i in images}
             tellers = [image.key for image in references]
             for reference, targets in training_pairs(
                 references,
@@ -105,7 +106,9 @@ class _Maker:
                 targets=spec.targets_per_reference,
                 same_camera_ratio=spec.same_camera_ratio,
             ):
-                examples.append(self._example(reference, targets, tellers, images, sightings, rng))
+                examples.append(
+                    self._example(reference, targets, tellers, backdrops, sightings, rng)
+                )
         if not examples:
             raise DatasetError(f"no training pairs among pids {pids}; is the filter too strict?")
         return {name: np.stack([e[name] for e in examples]) for name in examples[0]}
@@ -142,20 +145,20 @@ class _Maker:
         chosen = rng.permutation(len(others))[:count]
         return join(self.body, sightings[reference.key], [others[i] for i in chosen])
 
-    def _scene(self, target, others: list[PersonImage], sightings, rng) -> np.ndarray:
+    def _scene(self, target, backdrops: dict[str, tuple[int, Backdrop]], rng) -> np.ndarray:
         """What stands behind the target, as a generated picture will have it: its own scene, the
         hole of its person filled from other images of its camera; at times from nothing."""
-        chosen = [target]
+        seen = [backdrops[target.key][1]]
         if rng.random() < SCENES_OF_MANY:
-            beside = [i for i in others if i.camid == target.camid and i.key != target.key]
-            chosen += [beside[i] for i in rng.permutation(len(beside))]
-        seen = []
-        for image in chosen:
-            s, camera = sightings[image.key], image.fit.camera
-            seen.append(Backdrop(s.rgb.astype(np.uint8), s.mask, stand_of(s.positions, camera)))
+            beside = [
+                other
+                for key, (camid, other) in backdrops.items()
+                if camid == target.camid and key != target.key
+            ]
+            seen += [beside[i] for i in rng.permutation(len(beside))]
         return carry_scene(seen, seen[0].stand, self.spec.size, rng)
 
-    def _example(self, reference, targets, tellers, images, sightings, rng):
+    def _example(self, reference, targets, tellers, backdrops, sightings, rng):
         spec, conditions = self.spec, self.spec.conditions
         pixels = {i.key: sightings[i.key].rgb.astype(np.uint8) for i in (reference, *targets)}
         drawn = []
@@ -163,7 +166,7 @@ class _Maker:
             looks = scene = None
             if "appearance" in conditions:
                 looks = self._looks(reference, target, tellers, sightings, rng)
-                scene = self._scene(target, images, sightings, rng)
+                scene = self._scene(target, backdrops, rng)
             drawn.append(draw_conditions(self.body, target.fit, spec.size, looks, background=scene))
         rgb, shown = pixels[reference.key], np.stack([pixels[t.key] for t in targets])
         return {
@@ -180,6 +183,12 @@ class _Maker:
     def _latents(self, images: np.ndarray) -> np.ndarray:
         like = next(self.codec.parameters())
         return self.codec.encode(to_tensor(images, like)).numpy().astype(np.float16)
+
+
+def backdrop(sighting: Sighting, image: PersonImage) -> Backdrop:
+    assert image.fit is not None
+    stand = stand_of(sighting.positions, image.fit.camera)
+    return Backdrop(sighting.rgb.astype(np.uint8), sighting.mask, stand)
 
 
 def shaken(fit: Fit, angle_rad: float, rng: np.random.Generator) -> Fit:

@@ -12,15 +12,15 @@ from posedive.diffusion.generator import Generator
 from posedive.diffusion.sampler import generate, to_images
 from posedive.render.contact_sheet import sheet, strip
 
-STEPS = 8
 SHOWN = ("normals", "skeleton", "depth")  # the first that the generator reads
 
 
 def sample_sheet(
-    generator: Generator, block: dict[str, np.ndarray], count: int, steps: int = STEPS
+    generator: Generator, block: dict[str, np.ndarray], count: int, steps: int
 ) -> np.ndarray:
     """RGB uint8. block: training examples as jobs.make_blocks makes them; `count` of them are
-    drawn, spread over the block and so over its people, each to the first of its targets."""
+    drawn, spread over the block and so over its people, each to the first of its targets. steps: of
+    the sampler."""
     rows = np.unique(np.linspace(0, len(block["reference"]) - 1, count).round().astype(int))
     conditions = generator.config.conditions
     ends = np.cumsum([CONDITION_CHANNELS[c] for c in conditions])

@@ -23,11 +23,12 @@ from posedive.jobs.blocks import Blocks, split
 from posedive.jobs.identity_net import load_perceptual_loss
 from posedive.jobs.initial import initial_generator, trained
 from posedive.jobs.loop import WEIGHTS, Hooks, loop
-from posedive.jobs.sample_sheets import STEPS, sample_sheet
+from posedive.jobs.sample_sheets import sample_sheet
 from posedive.jobs.sources import open_spec_dataset
 from posedive.jobs.vae_loop import train_vae
 from posedive.spec.train import Train
 
+SAMPLE_STEPS = 8  # of the sheets
 VALIDATION_BATCHES = 8
 DTYPES = {
     "auto": torch.bfloat16,
@@ -69,7 +70,7 @@ def train_generator(config: dict[str, Any]) -> None:
 
     def draw() -> np.ndarray:
         # What learns to draw from pure noise above all is used in one step.
-        steps = 1 if spec.last_timestep_share > 0.5 else STEPS
+        steps = 1 if spec.last_timestep_share > 0.5 else SAMPLE_STEPS
         return sample_sheet(generator, validation.read(held_out[0]), spec.checkpoint.samples, steps)
 
     hooks = Hooks(

@@ -20,13 +20,17 @@ from tests.shards.trainers import TRAINERS
 REAL = EmbeddedWorld(seed=7, identities=6).images("train")
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+def generated(folder: Path) -> Index:
     """Generated pictures of the embedded set's people."""
-    store = open_store(str(tmp_path_factory.mktemp("output")))
+    store = open_store(str(folder))
     fill(store, small_plan(images=REAL, images_per_identity=5))
     finalize(store)
     return open_index(store.uri)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    return generated(tmp_path_factory.mktemp("output"))
 
 
 def write(path: Path, data: bytes) -> None:

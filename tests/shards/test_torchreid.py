@@ -13,11 +13,8 @@ import pytest
 from scipy.io import savemat
 
 from posedive.shards.export import export
-from posedive.shards.finalize import finalize
-from posedive.shards.index import Index, open_index
-from posedive.storage import open_store
-from tests.shards.people import fill, small_plan
-from tests.shards.test_export import REAL, SETS, jpeg, write
+from posedive.shards.index import Index
+from tests.shards.test_export import REAL, SETS, generated, jpeg, write
 
 data = pytest.importorskip("torchreid.reid.data")
 FOLDERS = {
@@ -31,10 +28,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
-    store = open_store(str(tmp_path_factory.mktemp("output")))
-    fill(store, small_plan(images=REAL, images_per_identity=5))
-    finalize(store)
-    return open_index(store.uri)
+    return generated(tmp_path_factory.mktemp("output"))
 
 
 def complete(layout: str, real: Path) -> None:
