@@ -63,9 +63,11 @@ def drive(pairs: int, folder: Path) -> int:
     trust_references(spec)
     start_ray()
     samples: list[tuple[int, float]] = []
-    threading.Thread(target=sample, args=(folder / "out/shards", samples), daemon=True).start()
+    processor = Processor()
+    watched = (folder / "out/shards", samples, processor)
+    threading.Thread(target=sample, args=watched, daemon=True).start()
     told = run(spec, Stages(Blank, waiting(0), Passed))
-    ended = cpu_seconds()
+    ended = processor.seconds()
     per_shard = told["pairs"] / told["shards"]
     first = next(each for each in samples if each[0])
     last = next(each for each in samples if each[0] == samples[-1][0])
@@ -124,27 +126,30 @@ def planning_seconds(spec: Any) -> float:
     return time.process_time() - begun
 
 
-def sample(shards: Path, samples: list[tuple[int, float]]) -> None:
+def sample(shards: Path, samples: list[tuple[int, float]], processor: "Processor") -> None:
     """(shards that are there, processor seconds spent), again and again."""
     while True:
-        samples.append((len(list(shards.glob("*.tar"))), cpu_seconds()))
+        samples.append((len(list(shards.glob("*.tar"))), processor.seconds()))
         time.sleep(SAMPLE_EVERY_S)
 
 
-def cpu_seconds() -> float:
-    """Of this process and all below it."""
-    import psutil
+class Processor:
+    """Time of this process and all below it; keeps what those that have ended were last seen at."""
 
-    total = 0.0
-    me = psutil.Process()
-    for process in (me, *me.children(recursive=True)):
-        try:
-            times = process.cpu_times()
-        except psutil.Error:
-            continue
-        # What children that have ended took is their parent's to tell.
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
+    def __init__(self) -> None:
+        self._spent: dict[tuple[int, float], float] = {}
+
+    def seconds(self) -> float:
+        import psutil
+
+        me = psutil.Process()
+        for process in (me, *me.children(recursive=True)):
+            try:
+                times, begun = process.cpu_times(), process.create_time()
+            except psutil.Error:
+                continue
+            self._spent[process.pid, begun] = times.user + times.system
+        return sum(self._spent.values())
 
 
 if __name__ == "__main__":
