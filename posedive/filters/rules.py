@@ -6,7 +6,8 @@ its own does, and when it is not below its reference's by more than a given diff
 speaks of a difference of confidences; we read it as a drop, since a generated picture that is
 clearer than its reference is no fault. Ours: where the keypoints are must agree with the projected
 joints of the condition (COCO's object keypoint similarity), else a confident picture of another
-pose would pass.
+pose would pass; and, where a job asks for it, the picture must look like its person to a network
+that tells the set's people apart.
 """
 
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ REASONS = (
     "low_confidence",
     "confidence_drop",
     "position_disagrees",
+    "identity_disagrees",
 )
 
 # COCO's keypoint sigmas (Ronchi and Perona 2017), from nose to ankles; OKS uses k = 2 sigma.
@@ -110,6 +112,13 @@ def accept_generated(
     if agreement < min_oks:
         return Verdict(False, "position_disagrees", scores)
     return Verdict(True, scores=scores)
+
+
+def accept_identity(cosine: float, min_cosine: float) -> Verdict:
+    """Is it still the same person? `cosine` is that of the picture's feature and the mean one of
+    the person's real images."""
+    kept = cosine >= min_cosine
+    return Verdict(kept, "" if kept else "identity_disagrees", {"identity": cosine})
 
 
 def _at_least(confidence: float, threshold: float, reason: str) -> Verdict:

@@ -1,6 +1,7 @@
 """`posedive generate`: a Re-ID set's people in new poses and views, into shards.
 
     references       which images may be references, once         (references.json)
+                     how the set's people look, if asked, once    (people.pt)
       -> plan        pairs by shard, minus what is committed      (plan.json)
       -> Render      shard -> a row per pair, with its maps       (CPU actors)
       -> Denoise     batches of rows -> pictures                  (GPU actors)
@@ -18,11 +19,13 @@ from typing import Any
 import numpy as np
 
 from posedive.body.smpl import load_body
+from posedive.jobs.agreement import learn_people
 from posedive.jobs.flow import STAGES, Stages, flow_through
 from posedive.jobs.forecast import SUMMARY
 from posedive.jobs.planning import planned
 from posedive.jobs.references import usable_images
 from posedive.jobs.scoring import score_references
+from posedive.jobs.session import start_ray
 from posedive.jobs.sources import open_spec_dataset, people_of
 from posedive.jobs.stages.painters import conditions_of, digest_of
 from posedive.records import PersonImage
@@ -64,6 +67,9 @@ def run(spec: Generate, stages: Stages = STAGES) -> dict[str, Any]:
     resumed = plan.num_pairs - sum(plan.layout.size(i) for i in todo)
     if resumed:
         log.info("resuming shards_left=%d pairs_done=%d", len(todo), resumed)
+    if todo:
+        start_ray()
+        learn_people(spec, store)
     flow = flow_through(spec, plan, weights, conditions, todo, stages) if todo else {}
     remove_people(store, plan.layout)  # orders that came before their shard was made
     found = verify(store)

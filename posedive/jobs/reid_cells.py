@@ -24,7 +24,7 @@ from posedive.filters.pose_estimator import PoseEstimator
 from posedive.jobs.sources import images_of, open_spec_dataset, people_of, read_image
 from posedive.jobs.stages.painters import digest_of
 from posedive.records import PersonImage
-from posedive.reid.evaluate import Split, evaluate
+from posedive.reid.evaluate import Split, percent, search
 from posedive.reid.train import Recipe, train
 from posedive.shards.layout import KEY
 from posedive.shards.stream import decode, samples
@@ -140,7 +140,8 @@ def run_cell(
     more: Split | None,
     num_threads: int,
 ) -> dict[str, Any]:
-    """{"scores": {test: {mAP, rank1, ...}}, "images", "added"}. more: real images to take from."""
+    """{"scores": {test: {mAP, rank1, ...}}, "average_precision": {test: [of each query, null where
+    it has no match]}, "images", "added"}. more: real images to take from."""
     torch.set_num_threads(max(1, num_threads))
     parts, added = [real], 0
     if training.images is not None:
@@ -159,8 +160,16 @@ def run_cell(
     generated = (np.arange(len(pids)) >= len(real.pids)) & (not training.real)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = train(images, pids, camids, recipe, generated, device=device)
-    scores = {test: evaluate(model, query, gallery) for test, (query, gallery) in tests.items()}
-    return {"scores": scores, "images": len(pids), "added": added}
+    found = {test: search(model, query, gallery) for test, (query, gallery) in tests.items()}
+    return {
+        "scores": {test: percent(scores) for test, scores in found.items()},
+        "average_precision": {
+            test: [None if np.isnan(ap) else round(ap, 4) for ap in scores.average_precision]
+            for test, scores in found.items()
+        },
+        "images": len(pids),
+        "added": added,
+    }
 
 
 def taken(uri: str, take: Take) -> list[Sample]:
@@ -170,6 +179,7 @@ def taken(uri: str, take: Take) -> list[Sample]:
         for sample in samples(open_store(uri))
         if (take.first is None or number_of(sample.key) < take.first)
         and sample.record["scores"]["confidence"] >= take.min_confidence
+        and sample.record["scores"].get("identity", 1.0) >= take.min_identity
     ]
 
 

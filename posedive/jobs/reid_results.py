@@ -26,7 +26,8 @@ def summary(
 ) -> Results:
     """arm -> {"mAP", "rank1" of the first test, test: {"mAP": interval, "rank1": interval},
     "kept": images beside the set's own, "baseline": arm,
-    "gain": {test: interval of the mAP over the baseline's}, "share_of_oracle": {test: share}}."""
+    "gain": {test: interval of the mAP over the baseline's}, "oracle": arm,
+    "share_of_oracle": {test: share}}."""
     results: Results = {}
     for name, of_arm in cells.items():
         by_test = {
@@ -45,6 +46,7 @@ def summary(
         oracle = oracle_of(arms, name)
         if oracle is not None and arm.generate is not None:
             of_oracle = {test: _gain(results, oracle, baseline, test)["mean"] for test in tests}
+            results[name]["oracle"] = oracle
             results[name]["share_of_oracle"] = {
                 test: round(gain[test]["mean"] / most, 3) if most > 0 else None
                 for test, most in of_oracle.items()

@@ -5,6 +5,7 @@
       -> evaluate   on the set's test splits                                     (the same tasks)
       -> cells/DIGEST.json, put if absent
     table           results.json, results.md and results.png at the output       (driver)
+                    in all, and by what the queries show
 Running again goes on: what has a shard or a cell is not done twice, in this table or in another
 that shares its images and cells.
 """
@@ -27,6 +28,8 @@ from posedive.jobs.reid_cells import (
     run_cell,
     trainings,
 )
+from posedive.jobs.reid_groups import by_group, groups_of_queries
+from posedive.jobs.reid_groups import markdown as groups_markdown
 from posedive.jobs.reid_results import markdown, plot, summary
 from posedive.jobs.session import start_ray
 from posedive.spec.reid_table import ReidTable
@@ -64,8 +67,14 @@ def run(spec: ReidTable) -> dict[str, Any]:
     for name, job in jobs.items():
         if job is not None:
             results[name]["images"] = job.output.uri
-    store.put("results.json", json.dumps({"arms": results}, indent=2).encode())
-    store.put("results.md", markdown(results, spec.shown_tests).encode())
+    groups = {
+        test: by_group(results, cells, test, groups_of_queries(spec, test))
+        for test in spec.shown_tests
+    }
+    told = [markdown(results, spec.shown_tests)]
+    told += [f"mAP by what the query shows, {t}:\n\n{groups_markdown(groups[t])}" for t in groups]
+    store.put("results.json", json.dumps({"arms": results, "groups": groups}, indent=2).encode())
+    store.put("results.md", "\n".join(told).encode())
     store.put("results.png", plot(results, spec.shown_tests))
     return {"arms": results, "seconds": round(time.monotonic() - begun, 1)}
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 
 from posedive.reid.batch_norm import adapted
-from posedive.reid.metrics import JUNK_PID, score
+from posedive.reid.metrics import JUNK_PID, Scores, score
 from posedive.reid.model import ReidModel
 from posedive.reid.reranking import rerank
 
@@ -52,10 +52,8 @@ def features(
     return found
 
 
-def evaluate(
-    model: ReidModel, query: Split, gallery: Split, reranked: bool = False
-) -> dict[str, float]:
-    """{mAP, rank1, rank5, mINP} in percent. reranked: by k-reciprocal neighbours, not by cosine.
+def search(model: ReidModel, query: Split, gallery: Split, reranked: bool = False) -> Scores:
+    """reranked: by k-reciprocal neighbours, not by cosine.
 
     Raises DatasetError when no query has a match.
     """
@@ -66,7 +64,11 @@ def evaluate(
     found = features(model, images, np.concatenate([query.camids, gallery_camids]))
     of_query, of_gallery = np.split(found, [len(query.pids)])
     distances = rerank(of_query, of_gallery) if reranked else 1 - of_query @ of_gallery.T
-    scores = score(distances, query.pids, query.camids, gallery_pids, gallery_camids)
+    return score(distances, query.pids, query.camids, gallery_pids, gallery_camids)
+
+
+def percent(scores: Scores) -> dict[str, float]:
+    """{mAP, rank1, rank5, mINP}, as papers print them."""
     return {
         "mAP": 100 * scores.mAP,
         "rank1": 100 * scores.cmc(1),

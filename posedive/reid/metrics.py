@@ -19,13 +19,14 @@ JUNK_PID = -1
 class Scores:
     """Means over the queries that count, in [0, 1]; first_match has each one's rank, from 1.
 
-    mAP: of the mean precision at the matches. mINP: of the number of matches over the rank of the
-    last one (Ye et al. 2021, Eq. 3).
+    mAP: of average_precision, the mean precision at a query's matches, nan where it has none.
+    mINP: of the number of matches over the rank of the last one (Ye et al. 2021, Eq. 3).
     """
 
     mAP: float  # noqa: N815 - the field's name
     mINP: float  # noqa: N815
     first_match: Int[np.ndarray, " counted"]
+    average_precision: Float[np.ndarray, " queries"]
 
     def cmc(self, k: int) -> float:
         """Share of queries with a match among the first k."""
@@ -40,15 +41,18 @@ def score(
     gallery_camids: Int[np.ndarray, " gallery"],
 ) -> Scores:
     """Raises DatasetError when no query has a match."""
-    average_precisions, inverse_penalties, first_match = [], [], []
-    for row, pid, camid in zip(distances, query_pids, query_camids, strict=True):
+    average_precision = np.full(len(query_pids), np.nan)
+    inverse_penalties, first_match = [], []
+    for query, (row, pid, camid) in enumerate(
+        zip(distances, query_pids, query_camids, strict=True)
+    ):
         left_out = (gallery_pids == pid) & (gallery_camids == camid) | (gallery_pids == JUNK_PID)
         order = np.argsort(row, kind="stable")
         order = order[~left_out[order]]
         ranks = 1 + np.flatnonzero(gallery_pids[order] == pid)
         if len(ranks) == 0:
             continue
-        average_precisions.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
+        average_precision[query] = np.mean(np.arange(1, len(ranks) + 1) / ranks)
         inverse_penalties.append(len(ranks) / ranks[-1])
         first_match.append(ranks[0])
     if not first_match:
@@ -58,5 +62,8 @@ def score(
             " are they of one set?"
         )
     return Scores(
-        float(np.mean(average_precisions)), float(np.mean(inverse_penalties)), np.array(first_match)
+        float(np.nanmean(average_precision)),
+        float(np.mean(inverse_penalties)),
+        np.array(first_match),
+        average_precision,
     )

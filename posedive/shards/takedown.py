@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 ORDERS = "takedown/"
 SUCCESS = "_SUCCESS"
 # Made from pictures, or telling of them: gone with the person, and built again by finalize (but the
-# report, which is asked for by hand).
-DERIVED = ("contact_sheet.jpg", "index.parquet", "report.html")
+# report, which is asked for by hand, and people.pt, which only generating needs).
+DERIVED = ("contact_sheet.jpg", "index.parquet", "people.pt", "report.html")
 
 
 def ask(store: Store, layout: Layout, pid: int) -> bool:

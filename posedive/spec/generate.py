@@ -27,6 +27,7 @@ def _min_to_max(actors: tuple[int, int]) -> tuple[int, int]:
 
 
 CONTROLS = ("composite", "oracle")
+Cosine = Annotated[float, Field(ge=-1, le=1)]
 Actors = Annotated[int, Field(gt=0)]
 Pool = Annotated[tuple[Actors, Actors], AfterValidator(_min_to_max)]
 
@@ -87,6 +88,11 @@ class Filter(Part):
     )
     min_oks: Confidence = Field(
         default=0.33, description="detected keypoints against the condition's"
+    )
+    min_identity: Cosine | None = Field(
+        default=None,
+        description="cosine of the picture and its person's real images, to a Re-ID network that is"
+        " first trained on the set's own; -1 keeps all and tells it; null does without",
     )
 
 

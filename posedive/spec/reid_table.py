@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from posedive.spec.base import Part, Spec
-from posedive.spec.generate import Generate, Output
+from posedive.spec.generate import Cosine, Generate, Output
 from posedive.spec.parts import SEED, Confidence, Dataset, Size, Uri
 
 ArmName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -54,6 +54,9 @@ class Take(Part):
     min_confidence: Confidence = Field(
         default=0, description="as filter.generated_threshold, of images that are there already"
     )
+    min_identity: Cosine = Field(
+        default=-1, description="as filter.min_identity, of images that are there already"
+    )
 
 
 class Arm(Part):
@@ -65,6 +68,16 @@ class Arm(Part):
         default=None, description="more real images, of each person as many as that arm takes"
     )
     yardstick: Yardstick = Yardstick()
+
+    @model_validator(mode="after")
+    def _what_is_taken_by_identity_was_judged(self) -> "Arm":
+        judged = self.generate is not None and self.generate.filter.min_identity is not None
+        if self.take.min_identity > -1 and not judged:
+            raise ValueError(
+                "take.min_identity: expected generate.filter.min_identity, -1 or more; it is null,"
+                " so no picture has the score"
+            )
+        return self
 
 
 class ReidTable(Spec):

@@ -6,7 +6,9 @@ import pytest
 from posedive.filters.rules import (
     REASONS,
     SIGMAS,
+    Verdict,
     accept_generated,
+    accept_identity,
     accept_reference,
     accept_target,
     mean_confidence,
@@ -106,6 +108,12 @@ def test_each_rule_gives_its_own_reason():
     assert accept(keypoints(0.75), keypoints(1)).reason == "confidence_drop"
     assert accept(keypoints(0.85, 20), keypoints(1)).reason == "position_disagrees"
     assert {"low_confidence", "confidence_drop", "position_disagrees"} < set(REASONS)
+
+
+def test_a_picture_of_somebody_else_is_told_by_the_cosine():
+    assert accept_identity(0.4, 0.4) == Verdict(True, scores={"identity": 0.4})
+    refused = accept_identity(0.39, 0.4)
+    assert (refused.kept, refused.reason) == (False, "identity_disagrees")
 
 
 def test_a_picture_clearer_than_its_reference_is_no_fault():

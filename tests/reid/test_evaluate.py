@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from posedive.reid.evaluate import Split, evaluate, features
+from posedive.reid.evaluate import Split, features, percent, search
 from posedive.reid.model import ReidModel
 
 
@@ -55,8 +55,8 @@ def test_scores_are_percent_and_perfect_for_identical_pictures(plain, draw_peopl
     expected = {"mAP": 100, "rank1": 100, "rank5": 100, "mINP": 100}
     gallery = Split(*(part[::3] for part in (elsewhere.images, elsewhere.pids, elsewhere.camids)))
     query = Split(*(part[::3] for part in (people.images, people.pids, people.camids)))
-    assert evaluate(plain, query, gallery) == expected
-    assert evaluate(plain, query, gallery, reranked=True) == pytest.approx(expected)
+    assert percent(search(plain, query, gallery)) == expected
+    assert percent(search(plain, query, gallery, reranked=True)) == pytest.approx(expected)
 
 
 def test_junk_is_not_even_a_neighbour(plain, draw_people):
@@ -69,5 +69,5 @@ def test_junk_is_not_even_a_neighbour(plain, draw_people):
         np.concatenate([gallery.camids, gallery.camids]),
     )
     for reranked in (False, True):
-        clean = evaluate(plain, people, gallery, reranked)
-        assert evaluate(plain, people, littered, reranked) == pytest.approx(clean)
+        clean = percent(search(plain, people, gallery, reranked))
+        assert percent(search(plain, people, littered, reranked)) == pytest.approx(clean)

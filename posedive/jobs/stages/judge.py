@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from posedive.filters.pose_estimator import PoseEstimator
-from posedive.filters.rules import accept_generated
+from posedive.filters.rules import accept_generated, accept_identity
+from posedive.jobs.agreement import read_people
 from posedive.jobs.meters import StageMeter
 from posedive.jobs.references import read_references
 from posedive.jobs.stages.rows import Rows, column, from_png, to_jpeg
@@ -21,6 +22,8 @@ class Judge:
         on_gpu = spec.resources.judge_gpus > 0 and torch.cuda.is_available()
         device = "cuda" if on_gpu else "cpu"
         self.estimator = PoseEstimator.load(spec.filter.pose_estimator, device)
+        asked = spec.filter.min_identity
+        self.people = None if asked is None else read_people(spec.output.uri, device)
         self.references = read_references(open_store(spec.output.uri)).confidence
         self.meter = StageMeter("judge")
 
@@ -35,6 +38,7 @@ class Judge:
         reasons = rows["reason"].tolist()
         records = [json.loads(record) for record in rows["record"]]
         jpegs = [b""] * len(reasons)
+        scores: dict[int, dict[str, float]] = {}
         judged = [i for i, reason in enumerate(reasons) if not reason]
         if judged:
             pictures = np.stack([from_png(rows["picture"][i]) for i in judged])
@@ -48,8 +52,16 @@ class Judge:
                     max_confidence_difference=rule.max_confidence_difference,
                     min_oks=rule.min_oks,
                 )
+                scores[i] = verdict.scores
                 reasons[i], jpegs[i] = verdict.reason, to_jpeg(picture)
-                records[i]["scores"] = {k: round(v, 4) for k, v in verdict.scores.items()}
+            if self.people is not None and rule.min_identity is not None:
+                cosines = self.people.cosines(pictures, [records[i]["pid"] for i in judged])
+                for i, cosine in zip(judged, cosines.tolist(), strict=True):
+                    verdict = accept_identity(cosine, rule.min_identity)
+                    scores[i] = scores[i] | verdict.scores
+                    reasons[i] = reasons[i] or verdict.reason
+        for i in judged:
+            records[i]["scores"] = {name: round(value, 4) for name, value in scores[i].items()}
         return rows | {
             "reason": column(reasons),
             "jpeg": column(jpegs),
