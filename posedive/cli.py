@@ -121,10 +121,14 @@ def verify(args: argparse.Namespace) -> dict[str, Any]:
 
 def report(args: argparse.Namespace) -> dict[str, Any]:
     from posedive.report.page import write_report
-    from posedive.shards.document import open_output
+    from posedive.report.results import RESULTS, write_results
+    from posedive.shards.document import NAME, open_output
 
-    out = Path(args.out) if args.out else _beside(open_output(args.uri).uri)
-    return write_report(args.uri, out) | {"report": str(out)}
+    store = open_output(args.uri)
+    out = Path(args.out) if args.out else _beside(store.uri)
+    if store.exists(RESULTS) and not store.exists(NAME):
+        return write_results(store, out)
+    return write_report(args.uri, out)
 
 
 def bench(args: argparse.Namespace) -> dict[str, Any]:
@@ -268,7 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
     sub = command(
         report,
-        "write one self-contained HTML page about a set of shards",
+        "write one self-contained HTML page about a set of shards, or a Re-ID table's results",
         "posedive report out/demo --out /tmp/report.html",
     )
     sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")

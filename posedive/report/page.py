@@ -17,7 +17,7 @@ from posedive.report.compare import compare_poses, compare_views
 from posedive.report.gather import before, gather
 from posedive.shards.document import open_output
 
-TEMPLATE = Path(__file__).with_name("page.html")
+FOLDER = Path(__file__).parent
 
 
 def write_report(store_uri: str, out_path: Path) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def write_report(store_uri: str, out_path: Path) -> dict[str, Any]:
     views_before, poses_before = before(found.document)
     views = compare_views(views_before, found.views)
     poses = compare_poses(poses_before, np.array(found.poses.values).reshape(-1, 69))
-    page = _template().render(
+    page = template("page.html").render(
         uri=store.uri,
         found=found,
         tiles=sections.tiles(found),
@@ -44,12 +44,9 @@ def write_report(store_uri: str, out_path: Path) -> dict[str, Any]:
         views=views,
         poses=poses,
     )
-    # A record may hold half a surrogate pair, which has no bytes.
-    data = page.encode("utf-8", "replace")
-    _write(Path(out_path), data)
     return {
         "report": str(out_path),
-        "bytes": len(data),
+        "bytes": write(Path(out_path), page),
         "pairs": found.layout.num_pairs,
         "kept": found.kept,
         "rejected": found.rejected,
@@ -62,20 +59,22 @@ def write_report(store_uri: str, out_path: Path) -> dict[str, Any]:
     }
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
+        loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"grouped": sections.grouped, "share": sections.share}
-    return environment.get_template(TEMPLATE.name)
+    return environment.get_template(name)
 
 
-def _write(path: Path, data: bytes) -> None:
-    """The whole page or none: a browser may be looking at the one before."""
+def write(path: Path, page: str) -> int:
+    """The whole page or none: a browser may be looking at the one before. Returns its bytes."""
+    # A record may hold half a surrogate pair, which has no bytes.
+    data = page.encode("utf-8", "replace")
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,3 +82,4 @@ def _write(path: Path, data: bytes) -> None:
         partial.replace(path)
     except OSError as error:
         raise StorageError(f"{path}: the report can't be written ({error.strerror})") from error
+    return len(data)

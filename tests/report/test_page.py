@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from posedive.errors import StorageError
-from posedive.report.page import TEMPLATE, write_report
+from posedive.report.page import FOLDER, write_report
 
 SECTIONS = ["asked", "outcome", "people", "rejected", "viewpoints", "poses"]
 HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(1)>\"'{{ 7*7 }}\ud800\u202e"
@@ -147,7 +147,9 @@ def _luminance(colour: str) -> float:
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_text_stands_out_by_wcag_aa(theme):
     colours = dict(
-        re.findall(r"--([\w-]+): (#\w{6})", TEMPLATE.read_text().split(":root {")[1 + theme])
+        re.findall(
+            r"--([\w-]+): (#\w{6})", (FOLDER / "style.css").read_text().split(":root {")[1 + theme]
+        )
     )
     texts = [(ink, on) for ink in ("ink", "muted") for on in ("page", "card", "soft")]
     for ink, on in [*texts, ("set", "page"), ("rejected", "card"), ("note-ink", "note")]:
