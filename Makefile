@@ -27,6 +27,7 @@ bench: .venv/.installed
 
 chaos: .venv/.installed
 	.venv/bin/python scripts/kill_matrix.py
+	.venv/bin/python scripts/autoscale.py
 
 .venv/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "posedive needs Python 3.11 or newer; none found in PATH" >&2; exit 1; }

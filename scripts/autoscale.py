@@ -23,6 +23,7 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 os.environ.setdefault("RAY_worker_register_timeout_seconds", "600")
 os.environ |= {"RAY_FAKE_CLUSTER": "1", "RAY_enable_autoscaler_v2": "1"}
+os.environ["RAY_SCHEDULER_EVENTS"] = "0"  # stdout is for the result
 os.environ.pop("RAY_ADDRESS", None)
 
 import ray  # noqa: E402 - its settings come first
@@ -34,7 +35,16 @@ from posedive.shards.verify import verify  # noqa: E402
 from posedive.spec.generate import Generate  # noqa: E402
 from posedive.storage import open_store  # noqa: E402
 
-HEAD_ID = 51 * "f" + "00000"  # as the provider knows it
+HEAD_ID, HEAD_TYPE = 51 * "f" + "00000", "ray.head.default"  # as the provider knows them
+UNUSED = (
+    "cluster_synced_files",
+    "initialization_commands",
+    "setup_commands",
+    "head_setup_commands",
+    "worker_setup_commands",
+    "head_start_ray_commands",
+    "worker_start_ray_commands",
+)
 IDLE_S, PATIENCE_S, TOOK_S = 6, 120, 600
 
 
@@ -54,9 +64,10 @@ def start_head(folder: Path, nodes: int) -> str:
             "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
             "gcs_address": f"{host}:{port}",
             "head_node_id": HEAD_ID,
+            "disable_node_updaters": True,
         },
         "available_node_types": {
-            "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+            HEAD_TYPE: {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
             "gpu": {
                 "resources": {"CPU": 2, "GPU": 1},
                 "node_config": {},
@@ -64,7 +75,11 @@ def start_head(folder: Path, nodes: int) -> str:
                 "max_workers": nodes,
             },
         },
-        "head_node_type": "ray.head.default",
+        "head_node_type": HEAD_TYPE,
+        # Nothing is to be done on a machine that is this one; Ray wants to be told so.
+        **dict.fromkeys(UNUSED, []),
+        "file_mounts": {},
+        "auth": {},
     }
     path = folder / "cluster.yaml"
     path.write_text(yaml.safe_dump(config))
@@ -74,7 +89,12 @@ def start_head(folder: Path, nodes: int) -> str:
         + [f"--temp-dir={folder}/ray", "--disable-usage-stats"],
         check=True,
         stdout=subprocess.DEVNULL,
-        env=os.environ | {"RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_ID},
+        env=os.environ
+        | {
+            "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_ID,
+            "RAY_CLOUD_INSTANCE_ID": HEAD_ID,
+            "RAY_NODE_TYPE_NAME": HEAD_TYPE,
+        },
     )
     return f"{host}:{port}"
 
