@@ -9,6 +9,7 @@ after, and every pair once.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import socket
@@ -26,6 +27,7 @@ os.environ |= {"RAY_FAKE_CLUSTER": "1", "RAY_enable_autoscaler_v2": "1"}
 os.environ["RAY_SCHEDULER_EVENTS"] = "0"  # stdout is for the result
 os.environ.pop("RAY_ADDRESS", None)
 
+import psutil  # noqa: E402
 import ray  # noqa: E402 - its settings come first
 import yaml  # noqa: E402
 from kill_matrix import ROOT, WRONG, job  # noqa: E402
@@ -45,6 +47,7 @@ UNUSED = (
     "head_start_ray_commands",
     "worker_start_ray_commands",
 )
+MARKER = "POSEDIVE_AUTOSCALE"
 IDLE_S, PATIENCE_S, TOOK_S = 6, 120, 600
 
 
@@ -131,6 +134,20 @@ def watch(driver: subprocess.Popen[bytes], begun: float) -> dict[str, Any]:
     }
 
 
+def end_all(marker: str) -> None:
+    """Every process that was started from here, and theirs: some write over their environment."""
+    ours: set[psutil.Process] = set()
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARKER) == marker and process.pid != os.getpid():
+                ours |= {process, *process.children(recursive=True)}
+        except psutil.Error:
+            continue
+    for process in ours:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--nodes", type=int, default=2, help="GPU nodes, at most")
@@ -140,6 +157,7 @@ def main() -> int:
     # Sockets below a long path would have too long a name.
     with tempfile.TemporaryDirectory(prefix="as", dir="/tmp") as name:
         folder = Path(name)
+        os.environ[MARKER] = name
         asked = job(str(folder / "out"), args.pairs, args.nodes)
         trust_references(Generate.model_validate(asked))
         path = folder / "job.yaml"
@@ -156,7 +174,7 @@ def main() -> int:
         finally:
             driver.kill()
             ray.shutdown()
-            subprocess.run(["pkill", "-f", str(folder / "ray")], check=False)
+            end_all(name)
         found = verify(open_store(str(folder / "out"))).to_json()
         if told["exit_code"] != 0:
             print((folder / "job.log").read_text()[-3000:], file=sys.stderr)
