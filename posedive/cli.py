@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -331,6 +332,9 @@ def _stdout_kept_clean() -> Iterator[None]:
 def _leave_ray() -> None:
     """While stdout is kept clean: Ray prints what its nodes log until it is left."""
     if "ray" in sys.modules:
+        signal.setitimer(
+            signal.ITIMER_REAL, 0
+        )  # an interrupt that came through need not come again
         sys.modules["ray"].shutdown()
 
 

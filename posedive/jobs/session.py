@@ -21,6 +21,7 @@ PATIENCE = {
 }
 # A node whose helpers are not up in 15 s ends, whatever is set: then it is started again.
 STARTS, TOO_SLOW = 4, "node timed out during startup"
+STOP_AGAIN_S = 5.0
 # Ray Data writes advice about its own retries below the message of what a stage has raised.
 RAYS_NOTE = "\nFailed to apply UDF transform"
 
@@ -43,7 +44,15 @@ def start_ray() -> None:
     if threading.current_thread() is threading.main_thread():
         # As Ctrl-C: what is committed stays, what is under way is dropped, workers are let go.
         # Ray sets a handler of its own at each init, which would end the driver on the spot.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGALRM, _stop)
+
+
+def _stop(*_: object) -> None:
+    """Raised in a callback or a destructor, an interrupt is dropped: then it comes again. Whoever
+    was reached sets the timer back (cli)."""
+    signal.setitimer(signal.ITIMER_REAL, STOP_AGAIN_S)
+    raise KeyboardInterrupt
 
 
 def _init(address: str) -> None:
