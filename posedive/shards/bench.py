@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader
 from webdataset.compat import WebDataset
 
 from posedive.records import PersonImage
+from posedive.shards.card import FREE
 from posedive.shards.document import open_plan, plan_document
 from posedive.shards.finalize import finalize
 from posedive.shards.indexed import IndexedDataset, decode_array
@@ -126,7 +127,7 @@ def _pictures() -> list[bytes]:
         grainy = (smooth + rng.normal(0, 4, smooth.shape)).clip(0, 255).astype(np.uint8)
         out = io.BytesIO()
         Image.fromarray(grainy).save(out, "JPEG", quality=95, subsampling=0)
-        made.append(with_provenance(out.getvalue(), digital_source_type("embedded")))
+        made.append(with_provenance(out.getvalue(), digital_source_type("embedded"), FREE))
     return made
 
 

@@ -17,7 +17,7 @@ from posedive.shards.provenance import digital_source_type
 # From free to strict. The hub knows the first by name; the others are "other" with a name.
 FREE, UNKNOWN, RESEARCH = "apache-2.0", "unknown", "research-only"
 LICENCES = (FREE, UNKNOWN, RESEARCH)
-SETS = {"embedded": FREE, "market1501": RESEARCH}
+SETS = {"embedded": FREE, "market1501": RESEARCH, "msmt17": RESEARCH, "cuhk03": RESEARCH}
 AZIMUTH_DEG, ELEVATION_DEG = 45, 15  # of a bin
 SIZES = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 MEANING = {

@@ -15,7 +15,7 @@ from PIL import Image
 
 from posedive.errors import RequestError, ShardError, StorageError
 from posedive.shards import takedown
-from posedive.shards.card import strictest
+from posedive.shards.card import FREE, RESEARCH, strictest
 from posedive.shards.document import open_plan, plan_document
 from posedive.shards.finalize import finalize, take_down
 from posedive.shards.index import open_index
@@ -185,12 +185,12 @@ def test_verify_finds_an_index_that_disagrees_with_its_tar(folder):
     victim = read_shard(folder.get(name), name)[1][0]
 
     def swap(member, content):
-        other = with_provenance(victim.jpeg, digital_source_type("embedded"))
+        other = with_provenance(victim.jpeg, digital_source_type("embedded"), FREE)
         return [(tarfile.TarInfo(member), other if member == f"{victim.key}.jpg" else content)]
 
     data = folder.get(name)
     manifest, _ = read_shard(data, name)
-    other = hashlib.sha256(with_provenance(victim.jpeg, digital_source_type("embedded")))
+    other = hashlib.sha256(with_provenance(victim.jpeg, digital_source_type("embedded"), FREE))
     sums = manifest["sha256"] | {f"{victim.key}.jpg": other.hexdigest()}
     folder.put(name, with_manifest(repacked(data, swap), sha256=sums))
     found = verify(folder)
@@ -201,17 +201,18 @@ def test_verify_finds_an_index_that_disagrees_with_its_tar(folder):
     assert verify(folder).ok and folder.get("index.parquet") != stale
 
 
-def test_a_picture_says_in_its_own_bytes_that_it_is_generated():
+def test_a_picture_says_in_its_own_bytes_what_made_it_and_its_licence():
     source = digital_source_type("s3://bucket/stage2")
-    marked = with_provenance(jpeg(7), source)
+    marked = with_provenance(jpeg(7), source, RESEARCH)
     with Image.open(io.BytesIO(marked)) as picture:
         packet = ElementTree.fromstring(picture.info["xmp"])
         assert picture.tobytes() == Image.open(io.BytesIO(jpeg(7))).tobytes()
     told = [value for node in packet.iter() for value in node.attrib.values()]
     assert source in told and source.endswith("/trainedAlgorithmicMedia")
+    assert RESEARCH in [node.text for node in packet.iter()]
     assert digital_source_type("composite").endswith("/compositeSynthetic")
     with pytest.raises(ShardError, match="expected a JPEG"):
-        with_provenance(b"\x89PNG", source)
+        with_provenance(b"\x89PNG", source, FREE)
 
 
 def test_a_person_taken_down_is_gone_and_everyone_else_is_intact(output):
@@ -315,7 +316,7 @@ def test_an_order_before_its_shard_is_made_is_kept(tmp_path):
     assert pid not in open_index(store.uri).pids and verify(store).ok
 
 
-@pytest.mark.parametrize("moment", range(23))
+@pytest.mark.parametrize("moment", range(24))
 def test_a_takedown_killed_at_any_moment_is_ended_by_the_next(moment, tmp_path):
     store = open_store(str(tmp_path))
     fill(store, PLAN, SPEC)
@@ -337,7 +338,7 @@ def test_a_takedown_killed_at_any_moment_is_ended_by_the_next(moment, tmp_path):
     assert not any(f"{victim:04d}_c".encode() in shard for shard in shards)
     audit = [json.loads(line) for line in store.get("audit.jsonl").splitlines()]
     assert [(line["pid"], line["pictures"]) for line in audit] == [(victim, 4)]
-    assert status == (signal.SIGKILL if moment < 21 else 0)  # all steps were tried
+    assert status == (signal.SIGKILL if moment < 22 else 0)  # all steps were tried
 
 
 def _kill_before_step(number: int) -> None:

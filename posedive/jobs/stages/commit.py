@@ -11,6 +11,7 @@ from posedive.jobs.planning import planned
 from posedive.jobs.references import read_references
 from posedive.jobs.sources import open_spec_dataset, people_of
 from posedive.jobs.stages.rows import Rows, column, from_png, to_jpeg
+from posedive.shards.card import strictest
 from posedive.shards.commit import commit_shard
 from posedive.shards.provenance import digital_source_type, with_provenance
 from posedive.shards.tar import Sample, encode_shard, rejected_examples
@@ -34,6 +35,7 @@ class Commit:
             )
         self.weights = weights
         self.source_type = digital_source_type(spec.generator.weights)
+        self.licence = strictest({"spec": spec.asked()})
         self.meter = CommitMeter()
 
     def __call__(self, rows: Rows) -> Rows:
@@ -64,7 +66,9 @@ class Commit:
                 "digital_source_type": self.source_type,
             }
             sample = Sample(
-                key, with_provenance(bytes(jpeg), self.source_type) if jpeg else b"", told
+                key,
+                with_provenance(bytes(jpeg), self.source_type, self.licence) if jpeg else b"",
+                told,
             )
             if not reason:
                 samples.append(sample)
