@@ -51,7 +51,7 @@ def learn_people(spec: Generate, store: Store) -> None:
     log.info("learnt people steps=%d", STEPS)
 
 
-def read_people(uri: str, device: str = "cpu") -> People:
+def load_people(uri: str, device: str = "cpu") -> People:
     state = torch.load(io.BytesIO(open_store(uri).get(NAME)), weights_only=True)
     model = ReidModel(Recipe().backbone, len(state["pids"]), camera_wise=False)
     model.load_state_dict(state["model"])

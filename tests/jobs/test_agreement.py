@@ -46,7 +46,7 @@ def shown(job):
 
 def test_people_are_nearer_to_themselves_than_to_each_other(job, shown):
     pictures, pids = shown
-    people = agreement.read_people(job.output.uri)
+    people = agreement.load_people(job.output.uri)
     np.testing.assert_allclose(np.linalg.norm(people.means, axis=1), 1, atol=1e-5)
     own = people.cosines(pictures, pids)
     others = people.cosines(pictures, pids[1:] + pids[:1])

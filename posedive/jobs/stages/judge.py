@@ -7,7 +7,7 @@ import torch
 
 from posedive.filters.pose_estimator import PoseEstimator
 from posedive.filters.rules import accept_generated, accept_identity
-from posedive.jobs.agreement import read_people
+from posedive.jobs.agreement import load_people
 from posedive.jobs.meters import StageMeter
 from posedive.jobs.references import read_references
 from posedive.jobs.stages.rows import Rows, column, from_png, to_jpeg
@@ -23,7 +23,7 @@ class Judge:
         device = "cuda" if on_gpu else "cpu"
         self.estimator = PoseEstimator.load(spec.filter.pose_estimator, device)
         asked = spec.filter.min_identity
-        self.people = None if asked is None else read_people(spec.output.uri, device)
+        self.people = None if asked is None else load_people(spec.output.uri, device)
         self.references = read_references(open_store(spec.output.uri)).confidence
         self.meter = StageMeter("judge")
 
