@@ -79,8 +79,6 @@ def train(
         recipe.generated_per_identity,
         recipe.seed,
     )
-    # As if another camera had taken a camera's generated ones: its real ones have their own mean.
-    cameras = 2 * camids + generated
     torch.manual_seed(recipe.seed)
     model = ReidModel(recipe.backbone, len(people), recipe.camera_wise)
     if recipe.pretrained is not None:
@@ -106,7 +104,7 @@ def train(
         rows = sampler.batch(step)
         batch = torch.from_numpy(augment(images[rows], recipe.seed, step)).to(device)
         of_person = torch.from_numpy(labels[rows]).to(device)
-        of_camera = torch.from_numpy(cameras[rows]).to(device)
+        of_camera = torch.from_numpy(camids[rows]).to(device)
         with torch.autocast(device, recipe.dtype, enabled=recipe.dtype != torch.float32):
             features, logits = model(batch, of_camera)
         loss = id_loss(logits, of_person) + triplet_loss(features, of_person, recipe.margin)

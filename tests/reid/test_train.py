@@ -67,34 +67,6 @@ def test_generated_images_are_trained_on_as_many_as_asked_for(draw_people):
     assert (weights(first) - weights(third)).abs().max() > 1e-3
 
 
-def test_a_cameras_generated_images_are_normalised_apart_from_its_real_ones(
-    draw_people, monkeypatch
-):
-    people = draw_people(range(1, 9), images_per_camera=2, seed=0)
-    generated = np.arange(len(people.pids)) % 2 == 1
-    images = np.where(generated[:, None, None, None], 255, 0 * people.images).astype(np.uint8)
-    parts: list[set[float]] = []
-    forward = training.ReidModel.forward
-
-    def spied(self, batch, camids):
-        parts.extend(
-            {float(v) for v in batch[camids == c].float().mean((1, 2, 3)) > 127} for c in camids
-        )
-        return forward(self, batch, camids)
-
-    monkeypatch.setattr(training.ReidModel, "forward", spied)
-    monkeypatch.setattr(training, "augment", lambda images, seed, step: images)
-    recipe = replace(
-        SHORT,
-        camera_wise=True,
-        identities_per_batch=8,
-        images_per_identity=6,
-        generated_per_identity=3,
-    )
-    train(images, people.pids, people.camids, recipe, generated)
-    assert {frozenset(part) for part in parts} == {frozenset({0.0}), frozenset({1.0})}
-
-
 def test_the_rate_warms_up_and_falls_to_nothing():
     recipe = Recipe(steps=100, warmup_steps=10, learning_rate=1.0)
     rates = [learning_rate(recipe, step) for step in range(100)]
