@@ -332,9 +332,8 @@ def _stdout_kept_clean() -> Iterator[None]:
 def _leave_ray() -> None:
     """While stdout is kept clean: Ray prints what its nodes log until it is left."""
     if "ray" in sys.modules:
-        signal.setitimer(
-            signal.ITIMER_REAL, 0
-        )  # an interrupt that came through need not come again
+        # An interrupt that came through need not come again (jobs/session).
+        signal.setitimer(signal.ITIMER_REAL, 0)
         sys.modules["ray"].shutdown()
 
 

@@ -25,7 +25,6 @@ from posedive.jobs.forecast import SUMMARY
 from posedive.jobs.planning import planned
 from posedive.jobs.references import usable_images
 from posedive.jobs.scoring import score_references
-from posedive.jobs.session import start_ray
 from posedive.jobs.sources import open_spec_dataset, people_of
 from posedive.jobs.stages.painters import conditions_of, digest_of
 from posedive.records import PersonImage
@@ -68,7 +67,6 @@ def run(spec: Generate, stages: Stages = STAGES) -> dict[str, Any]:
     if resumed:
         log.info("resuming shards_left=%d pairs_done=%d", len(todo), resumed)
     if todo:
-        start_ray()
         learn_people(spec, store)
     flow = flow_through(spec, plan, weights, conditions, todo, stages) if todo else {}
     remove_people(store, plan.layout)  # orders that came before their shard was made

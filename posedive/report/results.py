@@ -16,7 +16,7 @@ from posedive.storage import Store
 RESULTS, PLOT = "results.json", "results.png"
 TESTS = {
     "diverse": "poses and views that no training image shows",
-    "standard": "the set's own kind of test",
+    "standard": "the set's own test",
     "actions": "falls, kicks, punches, crawls, getting up; cameras never seen",
 }
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from posedive.errors import DatasetError
 from posedive.jobs import agreement
 from posedive.jobs.references import read_references
 from posedive.jobs.sources import open_spec_dataset, people_of
@@ -28,11 +29,11 @@ def job(tmp_path_factory):
             "output": {"uri": str(tmp_path_factory.mktemp("out"))},
         }
     )
+    trust_references(spec)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(agreement, "STEPS", 60)
         state = agreement._learn(spec.model_dump_json(exclude_unset=True))
     open_store(spec.output.uri).put(agreement.NAME, state)
-    trust_references(spec)
     return spec
 
 
@@ -72,3 +73,16 @@ def test_a_picture_of_somebody_else_is_rejected_with_its_score(job, shown):
     scores = [json.loads(record)["scores"] for record in judged["record"]]
     assert scores[1]["identity"] < 0.5 <= scores[0]["identity"]
     assert {"confidence", "oks"} < set(scores[0])
+
+
+def test_few_people_make_small_batches_and_one_alone_is_refused(job, monkeypatch):
+    monkeypatch.setattr(agreement, "STEPS", 2)
+
+    def learnt(identities: int) -> bytes:
+        dataset = job.dataset.model_copy(update={"identities": identities})
+        few = job.model_copy(update={"dataset": dataset})
+        return agreement._learn(few.model_dump_json())
+
+    assert learnt(2)
+    with pytest.raises(DatasetError, match="filter.min_identity: expected at least 2 people"):
+        learnt(1)
