@@ -11,7 +11,7 @@ from posedive.body.smpl import pose_body
 from posedive.datasets import Dataset
 from posedive.datasets.pairs import companions
 from posedive.errors import DatasetError
-from posedive.jobs.scenes import Scenes
+from posedive.jobs.places import Places
 from posedive.jobs.sources import read_image
 from posedive.records import Fit, Pair, PersonImage
 from posedive.render.appearance import Looks, Sighting, join
@@ -51,7 +51,7 @@ class PairDrawer:
         composite stands before, a scene of the reference's camera or the reference's own."""
         self.body, self.dataset, self.size = body, dataset, size
         self.images, self.appearance_images = images, appearance_images
-        self.scenes = Scenes(body, self._pixels, images, size) if background == "camera" else None
+        self.places, self.background = Places(body, self._pixels, images), background
         self._sightings: tuple[int, dict[str, Sighting | None]] = (0, {})
 
     def __call__(self, pairs: Sequence[Pair]) -> Iterator[DrawnPair | None]:
@@ -70,9 +70,9 @@ class PairDrawer:
         fit = condition_fit(self.body, pair.condition, self.size, vertices)
         if self.appearance_images and reference.fit is not None:
             looks, others = self._looks(reference, of_pid)
-            if self.scenes is not None:
+            if self.background == "camera":
                 stand = stand_of(to_camera(vertices, fit.camera), fit.camera)
-                scene = self.scenes(pair, stand)
+                scene = self.places.scene(pair, stand, self.size)
         drawn = draw_conditions(self.body, fit, self.size, looks, (vertices, joints), scene)
         return DrawnPair(rgb, fit, drawn, others)
 
@@ -93,7 +93,10 @@ class PairDrawer:
         if image.key not in known:
             rgb = self._pixels(image)
             assert image.fit is not None
-            known[image.key] = None if rgb is None else read_sighting(self.body, rgb, image.fit)
+            known[image.key] = None
+            if rgb is not None:
+                light = self.places.light(image.camid)
+                known[image.key] = read_sighting(self.body, rgb, image.fit, light)
         return known[image.key]
 
     def _pixels(self, image: PersonImage) -> np.ndarray | None:

@@ -6,6 +6,8 @@ identities, shuffled, in groups          (driver)
   -> block-00012.npz, put if absent      (the same actors)
 """
 
+import functools
+
 import numpy as np
 import ray
 import torch
@@ -20,11 +22,12 @@ from posedive.filters.pose_estimator import PoseEstimator
 from posedive.filters.rules import accept_reference, accept_target, mean_confidence
 from posedive.jobs.blocks import existing_blocks, write_block
 from posedive.jobs.initial import initial_codec
+from posedive.jobs.places import Places, backdrop
 from posedive.jobs.sources import open_spec_dataset, people_of, read_image
 from posedive.records import Body, Camera, Fit, PersonImage
 from posedive.render.appearance import Looks, Sighting, join
 from posedive.render.conditions import draw_conditions, read_sighting
-from posedive.render.scene import Backdrop, carry_scene, stand_of
+from posedive.render.scene import Backdrop, carry_scene
 from posedive.spec.train import Train
 
 IDENTITIES_PER_BLOCK = 16
@@ -75,6 +78,7 @@ class _Maker:
         if spec.what == "generator":
             self.body = load_body(spec.body)
             self.codec = initial_codec(spec)
+            self.light = functools.cache(Places(self.body, self._read, self.by_pid).light)
             self.estimator = spec.filter and PoseEstimator.load(spec.filter.pose_estimator)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -96,7 +100,9 @@ class _Maker:
             pixels = {image.key: self._read(image) for image in images}
             references, targets_from = self._usable(images, pixels)
             sightings = {i.key: self._sighting(i, pixels[i.key], rng) for i in images}
-            backdrops = {i.key: (i.camid, backdrop(sightings[i.key], i)) for i in images}
+            backdrops = {
+                i.key: (i.camid, backdrop(pixels[i.key], sightings[i.key], i)) for i in images
+            }
             tellers = [image.key for image in references]
             for reference, targets in training_pairs(
                 references,
@@ -107,7 +113,7 @@ class _Maker:
                 same_camera_ratio=spec.same_camera_ratio,
             ):
                 examples.append(
-                    self._example(reference, targets, tellers, backdrops, sightings, rng)
+                    self._example(reference, targets, pixels, tellers, backdrops, sightings, rng)
                 )
         if not examples:
             raise DatasetError(f"no training pairs among pids {pids}; is the filter too strict?")
@@ -136,7 +142,7 @@ class _Maker:
         assert image.fit is not None
         exact = rng.random() < 0.5
         fit = image.fit if exact else shaken(image.fit, self.spec.fit_jitter, rng)
-        return read_sighting(self.body, rgb, fit)
+        return read_sighting(self.body, rgb, fit, self.light(image.camid))
 
     def _looks(self, reference, target, tellers: list[str], sightings, rng) -> Looks:
         """From the reference and some other `tellers`, never the target itself."""
@@ -158,9 +164,8 @@ class _Maker:
             seen += [beside[i] for i in rng.permutation(len(beside))]
         return carry_scene(seen, seen[0].stand, self.spec.size, rng)
 
-    def _example(self, reference, targets, tellers, backdrops, sightings, rng):
+    def _example(self, reference, targets, pixels, tellers, backdrops, sightings, rng):
         spec, conditions = self.spec, self.spec.conditions
-        pixels = {i.key: sightings[i.key].rgb.astype(np.uint8) for i in (reference, *targets)}
         drawn = []
         for target in targets:
             looks = scene = None
@@ -183,12 +188,6 @@ class _Maker:
     def _latents(self, images: np.ndarray) -> np.ndarray:
         like = next(self.codec.parameters())
         return self.codec.encode(to_tensor(images, like)).numpy().astype(np.float16)
-
-
-def backdrop(sighting: Sighting, image: PersonImage) -> Backdrop:
-    assert image.fit is not None
-    stand = stand_of(sighting.positions, image.fit.camera)
-    return Backdrop(sighting.rgb.astype(np.uint8), sighting.mask, stand)
 
 
 def shaken(fit: Fit, angle_rad: float, rng: np.random.Generator) -> Fit:

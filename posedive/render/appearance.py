@@ -9,7 +9,8 @@ person before a scene, the baseline any generator must beat. Each image is read 
 Each target pixel asks, in this order: the same point of the body in the reference, in the other
 images, the mirrored point, the point on the far side, and last the nearest points that were seen.
 A point counts by how squarely an image saw it and how far it lay from any silhouette, where pixels
-mix two things. Other cameras' colours are brought to the reference's by what both images saw.
+mix two things. Pixels are carried without their camera's light, and the target is lit by that of
+the reference's. What is left of cameras' colours is brought to the reference's by what both saw.
 """
 
 from collections.abc import Sequence
@@ -31,8 +32,9 @@ from posedive.render.gather import (
     sample_vertices,
 )
 from posedive.render.kinship import Kinship, kinship
+from posedive.render.light import BLACK, EVEN, Light, spread_outward
 from posedive.render.maps import Maps
-from posedive.render.rasterizer import rasterize
+from posedive.render.rasterizer import interpolate, rasterize
 
 __all__ = ["ELSEWHERE", "FILLED", "MIRRORED", "OPPOSITE", "SEEN"]
 
@@ -48,7 +50,8 @@ _SPREAD_BELIEF = 0.7  # front and back need not be of one colour
 class Sighting:
     """What one image shows of a person; about 0.6 MB at 64x128.
 
-    mask (H, W) bool: where the body is, dressed.
+    rgb (H, W, 3) float32, without its light; mask (H, W) bool: where the body is, dressed; axes
+    (3, 3): Maps'; light: what the image was taken in.
     standoff_m (V,): how far clothes and hair stand off the body; positions, normals (V, 3) in
     camera space with them. depth, clearance (h, w): the z-buffer, and the distance to the nearest
     silhouette in the image's pixels, less where the background shines through. colours (V, 3),
@@ -58,6 +61,8 @@ class Sighting:
 
     rgb: np.ndarray
     mask: np.ndarray
+    axes: np.ndarray
+    light: Light
     background: np.ndarray
     standoff_m: np.ndarray
     focal: float
@@ -90,8 +95,11 @@ class Appearance:
     composite: np.ndarray
 
 
-def sight(model, rgb: UInt8[np.ndarray, "height width 3"], maps: Maps) -> Sighting:
-    """What an image shows, by its fit's maps; it may serve many targets."""
+def sight(
+    model, rgb: UInt8[np.ndarray, "height width 3"], maps: Maps, light: Light = EVEN
+) -> Sighting:
+    """What an image shows, by its fit's maps; it may serve many targets. light: of its camera, EVEN
+    where it isn't known: then the image's light goes with its pixels."""
     body = kinship(model)
     height, width = rgb.shape[:2]
     rgb = np.ascontiguousarray(rgb)
@@ -104,7 +112,7 @@ def sight(model, rgb: UInt8[np.ndarray, "height width 3"], maps: Maps) -> Sighti
     # What looks like the background near a silhouette may be it, where a fit is not exact.
     trust = 1.0 - 0.9 * likeness_of_background(rgb, background)
     clearance = _clearance(raster.depth) / scale * cv2.resize(trust, fine)
-    pixels = rgb.astype(np.float32)
+    pixels = _unlit(rgb.astype(np.float32), light, dressed, maps, body)
     colours, confidence = sample_vertices(
         dressed, maps.normals_cam, maps.focal, raster.depth, clearance, pixels
     )
@@ -112,6 +120,8 @@ def sight(model, rgb: UInt8[np.ndarray, "height width 3"], maps: Maps) -> Sighti
     return Sighting(
         rgb=pixels,
         mask=covered | maps.mask,
+        axes=maps.axes,
+        light=light,
         background=without_person(rgb, covered | maps.mask),
         standoff_m=standoff_m,
         focal=maps.focal,
@@ -163,6 +173,8 @@ def carry_colours(
         looks.fill,
     )
     coverage = raster.mask.astype(np.float32)
+    normals = interpolate(raster, body.faces, target_maps.normals_cam @ target_maps.axes.T)
+    colours = seen[0].light.lit(colours, normals).clip(0, 255) * raster.mask[..., None]
     if fine != (width, height):
         colours = cv2.resize(colours, (width, height), interpolation=_MEAN)
         coverage = cv2.resize(coverage, (width, height), interpolation=_MEAN)
@@ -179,6 +191,16 @@ def carry_colours(
         validity=np.where(on_body, validity, 0).astype(np.uint8),
         composite=np.round(composite).clip(0, 255).astype(np.uint8),
     )
+
+
+def _unlit(
+    pixels: np.ndarray, light: Light, dressed: np.ndarray, maps: Maps, body: Kinship
+) -> np.ndarray:
+    """Beside the body, as if its edge went on."""
+    height, width = maps.mask.shape
+    raster = rasterize(dressed, body.faces, maps.focal, (width, height))
+    normals = interpolate(raster, body.faces, maps.normals_cam @ maps.axes.T)
+    return light.unlit(pixels, spread_outward(normals, raster.mask)).astype(np.float32)
 
 
 def _recoloured(reference: Sighting, other: Sighting) -> Sighting:
@@ -203,7 +225,8 @@ def _recoloured(reference: Sighting, other: Sighting) -> Sighting:
 
 def _ratio(colours: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(N, 3), (N, 3) -> (3,): the usual logarithm of their ratio; near black says little."""
-    return np.median(np.log((colours + 8) / (others + 8)), axis=0)
+    colours, others = (np.maximum(c, 0) + BLACK for c in (colours, others))
+    return np.median(np.log(colours / others), axis=0)
 
 
 def _spread(body: Kinship, colours: np.ndarray, confidence: np.ndarray) -> np.ndarray:

@@ -35,6 +35,17 @@ def project(
     return project_camera_space(in_camera, camera.focal, size), in_camera[..., 2]
 
 
+def floor_axes(camera: Camera) -> Float[np.ndarray, "3 3"]:
+    """Rows right, up and away from the camera along the floor, in camera space. Up is the world's,
+    or, of a fit in its camera's own frame, the picture's."""
+    up = np.asarray(camera.rotation, np.float64)[:, 1]
+    up = -up if up[1] > 0 else up
+    away = np.array([0.0, 0.0, 1.0]) - up[2] * up
+    length = np.linalg.norm(away)
+    away = away / length if length > 1e-6 else np.array([0.0, -1.0, 0.0])  # from straight above
+    return np.stack([np.cross(-up, away), up, away])
+
+
 def view_direction(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
     """Unit vector from the body to the camera: (0, 0) is +z, the face; (90, 0) is +x, its left."""
     azimuth, elevation = np.deg2rad(azimuth_deg), np.deg2rad(elevation_deg)

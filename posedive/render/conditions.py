@@ -10,6 +10,7 @@ import numpy as np
 
 from posedive.records import Fit
 from posedive.render.appearance import Looks, Sighting, carry_colours, sight
+from posedive.render.light import EVEN, Light
 from posedive.render.maps import Maps, render_maps
 
 
@@ -23,10 +24,11 @@ class DrawnCondition:
     target: Maps
 
 
-def read_sighting(model, rgb: np.ndarray, fit: Fit) -> Sighting:
-    """Once per image of a person: its colours by body vertex, and its background."""
+def read_sighting(model, rgb: np.ndarray, fit: Fit, light: Light = EVEN) -> Sighting:
+    """Once per image of a person: its colours by body vertex, and its background. light: what the
+    image was taken in."""
     height, width = rgb.shape[:2]
-    return sight(model, rgb, render_maps(model, fit, (width, height)))
+    return sight(model, rgb, render_maps(model, fit, (width, height)), light)
 
 
 def draw_conditions(

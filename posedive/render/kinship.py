@@ -18,6 +18,16 @@ from posedive.body.surface import vertex_normals
 
 _CLOTHES_M, _SCALP_M = 0.02, 0.015
 _HANDS = ("left_wrist", "right_wrist", "left_hand", "right_hand")
+# By the joints that move them; a shirt, or a coat, is of all the others.
+_PARTS = (
+    ("head",),
+    ("neck",),
+    _HANDS,
+    ("left_elbow", "right_elbow"),
+    ("pelvis", "left_hip", "right_hip"),
+    ("left_knee", "right_knee"),
+    ("left_ankle", "right_ankle", "left_foot", "right_foot"),
+)
 _NUM_CLANS, _NEAR_CLANS, _CLAN_RADIUS_M = 384, 3, 0.03
 _OPPOSITE_LICENCE = 0.75  # a chest's print is rarely on the back: mixed with its surroundings
 _HAIRLINE = 0.73  # as a part of the head's height
@@ -26,8 +36,9 @@ _APART = 3.0  # metres between groups: more than any distance within one
 
 @dataclass(frozen=True, eq=False)
 class Kinship:
-    """faces (F, 3); twins (3, V): each vertex, its mirror image, the one on the far side;
-    licence (3, V): the share of its colour that each may lend (no face on the back of a head).
+    """faces (F, 3); part (V,): what is usually of one cloth or skin, by number; twins (3, V): each
+    vertex, its mirror image, the one on the far side; licence (3, V): the share of its colour that
+    each may lend (no face on the back of a head).
 
     lends (V,): how much a vertex's colour tells of its kin. standoff_m (V,): how far clothes and
     hair usually stand off; clothed (V,): 0 on face, neck and hands, else 1. For `spread` the
@@ -36,6 +47,7 @@ class Kinship:
     """
 
     faces: np.ndarray
+    part: np.ndarray
     twins: np.ndarray
     licence: np.ndarray
     lends: np.ndarray
@@ -89,6 +101,7 @@ def kinship(model) -> Kinship:
     licence[2] = np.where(head, 0.0, _OPPOSITE_LICENCE)
     return Kinship(
         faces=faces,
+        part=_parts(weights, scalp),
         twins=np.stack([own, opposite.mirror_vertex, opposite.front_back_vertex]),
         licence=licence.astype(np.float32),
         lends=np.where(head & doubtful, 0.02, 1.0).astype(np.float32),
@@ -96,6 +109,12 @@ def kinship(model) -> Kinship:
         clothed=_smooth((~skin & ~neck).astype(np.float64), faces, rounds=4).astype(np.float32),
         **_clans(place),
     )
+
+
+def _parts(weights: np.ndarray, scalp: np.ndarray) -> np.ndarray:
+    rest = len(_PARTS)
+    of_joint = [next((i for i, of in enumerate(_PARTS) if j in of), rest) for j in SMPL_JOINTS]
+    return np.where(scalp, rest + 1, np.array(of_joint)[weights.argmax(axis=1)])
 
 
 def _clans(place: np.ndarray) -> dict[str, np.ndarray]:

@@ -17,7 +17,7 @@ from posedive.body.smpl import faces as body_faces
 from posedive.body.smpl import pose_body
 from posedive.records import Condition, Fit
 from posedive.render import RENDERERS
-from posedive.render.camera import project_camera_space, to_camera
+from posedive.render.camera import floor_axes, project_camera_space, to_camera
 from posedive.render.openpose import draw_skeleton
 from posedive.render.rasterizer import Raster, vertex_normals
 from posedive.render.viewpoints import frame
@@ -31,7 +31,7 @@ _FACE_POINT_TOLERANCE_M = 0.04
 class Maps:
     """depth, normals, skeleton (H, W, 3) uint8; mask (H, W) bool; keypoints (17, 3) float32:
     x, y in pixels and 1 where the joint is inside the frame; vertices and normals_cam (V, 3) in
-    camera space, metres; focal in image heights.
+    camera space, metres; focal in image heights; axes (3, 3): camera.floor_axes.
     """
 
     depth: np.ndarray
@@ -43,6 +43,7 @@ class Maps:
     vertices: np.ndarray
     normals_cam: np.ndarray
     focal: float
+    axes: np.ndarray
 
 
 def condition_fit(
@@ -90,6 +91,7 @@ def render_maps(
         vertices=vertices_cam,
         normals_cam=normals_cam,
         focal=focal,
+        axes=floor_axes(fit.camera),
     )
 
 

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from posedive.records import Camera
 from posedive.render.background import near_person, without_person
+from posedive.render.camera import floor_axes
 
 # Metres behind the person. Real walls are 2 to 12 m away, but to take floor for wall is worse than
 # the reverse, as cameras that look down see floor.
@@ -63,15 +64,11 @@ class Backdrop:
 
 
 def stand_of(vertices_cam: Float[np.ndarray, "vertices 3"], camera: Camera) -> Stand:
-    """Up is the world's, or, of a fit in its camera's own frame, the picture's."""
-    up = np.asarray(camera.rotation, np.float64)[:, 1]
-    up = -up if up[1] > 0 else up
-    away = np.array([0.0, 0.0, 1.0]) - up[2] * up
-    length = np.linalg.norm(away)
-    away = away / length if length > 1e-6 else np.array([0.0, -1.0, 0.0])  # from straight above
+    axes = floor_axes(camera)
+    up = axes[1]
     middle = vertices_cam.mean(axis=0, dtype=np.float64)
     foot = middle + (float((vertices_cam @ up).min()) - middle @ up) * up
-    return Stand(foot, np.stack([np.cross(-up, away), up, away]), camera.focal)
+    return Stand(foot, axes, camera.focal)
 
 
 def carry_scene(
