@@ -26,8 +26,10 @@ class RayHead:
         self,
         folder: Path,
         environ: Mapping[str, str] | None = None,
+        object_store_bytes: int | None = None,
     ):
         """folder: a short path; Ray's sockets lie below it."""
+        self.object_store_bytes = object_store_bytes
         self.folder = folder
         self.environ = {"RAY_AUTH_MODE": "disabled", "RAY_JOB_STOP_WAIT_TIME_S": "30"}
         self.environ |= dict(environ or {})
@@ -58,6 +60,8 @@ class RayHead:
         command += [f"--dashboard-port={self.port}", f"--port={self.gcs.partition(':')[2]}"]
         command += ["--num-cpus=2", f"--temp-dir={self.folder}"]
         command += [f"--dashboard-agent-listen-port={free_port()}"]
+        if self.object_store_bytes is not None:
+            command += [f"--object-store-memory={self.object_store_bytes}"]
         with open(self.folder / "head.log", "ab") as log:
             return subprocess.Popen(
                 command,

@@ -10,10 +10,9 @@ import json
 import logging
 import os
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,46 +20,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import VitPoseConfig, VitPoseForPoseEstimation
 
-from posedive.body.smpl import load_body, pose_body
-from posedive.filters.augment import Example, augment
+from posedive.filters.augment import augment
+from posedive.filters.examples import INPUT_SIZE, Examples, World, draw_examples
 from posedive.filters.heatmaps import gaussian_heatmaps
 from posedive.filters.pose_estimator import PoseEstimator, Preprocess
-from posedive.records import PersonImage
-from posedive.render.maps import render_maps
 
 log = logging.getLogger(__name__)
 
-INPUT_SIZE = (64, 128)
 HEATMAP_SIZE = (16, 32)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STATE_EVERY_STEPS = 200
-POSED_AT_ONCE = 32
 WEIGHT_DECAY = 0.05
 EMA_DECAY = 0.998
 CLEAR_CONFIDENCE = 0.65
 # Of the cross-entropy's softmax: a peak of 1 is that many nats above an empty cell.
 SHARPNESS = 10.0
-
-
-class World(Protocol):
-    """What is needed of a dataset: images whose fits are exact, and their pixels."""
-
-    def images(self, split: str) -> Sequence[PersonImage]: ...
-
-    def read(self, image: PersonImage) -> np.ndarray: ...
-
-
-class Examples:
-    """images (N, 128, 64, 3) uint8, masks (N, 128, 64) bool, joints (N, 17, 3) float32."""
-
-    def __init__(self, images: np.ndarray, masks: np.ndarray, joints: np.ndarray):
-        self.images, self.masks, self.joints = images, masks, joints
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> Example:
-        return Example(self.images[index], self.masks[index], self.joints[index])
 
 
 def tiny_config() -> VitPoseConfig:
@@ -77,41 +51,6 @@ def tiny_config() -> VitPoseConfig:
     return VitPoseConfig.from_dict(
         {"backbone_config": backbone, "num_labels": 17, "scale_factor": 2}
     )
-
-
-def draw_examples(
-    world: World, split: str, num_images: int, seed: int, cache: Path | None = None
-) -> Examples:
-    """That many images of a split with exact joints; read back from `cache` when it exists."""
-    if cache is not None and cache.exists():
-        with np.load(cache) as stored:
-            return Examples(stored["images"], stored["masks"], stored["joints"])
-    model = load_body("embedded")
-    images = list(world.images(split))
-    # In the set's order: a world keeps the last few people it dressed.
-    order = np.sort(np.random.default_rng(seed).permutation(len(images))[:num_images])
-    chosen = [images[index] for index in order]
-    width, height = INPUT_SIZE
-    pictures = np.zeros((len(chosen), height, width, 3), np.uint8)
-    masks = np.zeros((len(chosen), height, width), bool)
-    joints = np.zeros((len(chosen), 17, 3), np.float32)
-    for start in range(0, len(chosen), POSED_AT_ONCE):
-        batch = chosen[start : start + POSED_AT_ONCE]
-        fits = [image.fit for image in batch if image.fit is not None]
-        assert len(fits) == len(batch), "training needs images with fits"
-        posed = zip(*pose_body(model, [fit.body for fit in fits]), strict=True)
-        for row, (image, fit, body) in enumerate(zip(batch, fits, posed, strict=True), start):
-            pictures[row] = world.read(image)
-            maps = render_maps(model, fit, INPUT_SIZE, body)
-            masks[row], joints[row] = maps.mask, maps.keypoints
-        if start % (16 * POSED_AT_ONCE) == 0:
-            log.info("drawn images=%d of=%d", start + len(batch), len(chosen))
-    if cache is not None:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        part = cache.with_suffix(".part.npz")
-        np.savez(part, images=pictures, masks=masks, joints=joints)
-        part.replace(cache)
-    return Examples(pictures, masks, joints)
 
 
 def train_pose_estimator(

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from posedive.filters.training import Examples
+from posedive.filters.examples import Examples
 
 STANDING = np.array(
     [
