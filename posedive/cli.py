@@ -1,8 +1,7 @@
-"""The command line: parses, calls one job or reader, prints its result.
+"""The command line: parses, calls one of `commands`, prints its result.
 
 stdout carries the result alone (one JSON object with --json), stderr all else. Exit codes: 0 done,
-1 the data or the run fell short, 2 the request was wrong, 130 interrupted. Whatever is heavy is
-imported by the command that needs it: `posedive validate` starts in a fraction of a second.
+1 the data or the run fell short, 2 the request was wrong, 130 interrupted.
 """
 
 import argparse
@@ -13,10 +12,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from posedive import __version__
+from posedive import __version__, commands
 from posedive.errors import PosediveError
 from posedive.submit.command_line import add_submission_commands
 
@@ -43,149 +41,6 @@ exit codes: 0 done · 1 the data or the run fell short · 2 the request was wron
 """
 
 
-def _load(args: argparse.Namespace, kind: str | None = None) -> Any:
-    from posedive.errors import SpecError
-    from posedive.spec import load_job
-
-    spec = load_job(args.job, args.set)
-    if kind is not None and spec.kind != kind:
-        raise SpecError(
-            f"{args.job}: expected kind: {kind}, got kind: {spec.kind};"
-            f" try posedive {spec.kind} {args.job}"
-        )
-    return spec
-
-
-def validate(args: argparse.Namespace) -> dict[str, Any]:
-    spec = _load(args)
-    return {"job": args.job, "kind": spec.kind, "digest": spec.digest(), "spec": spec.document()}
-
-
-def plan(args: argparse.Namespace) -> dict[str, Any]:
-    spec = _load(args, "generate")
-    from posedive.jobs.forecast import node_counts, plan_summary
-
-    return plan_summary(spec, node_counts(args.nodes), args.times)
-
-
-def render(args: argparse.Namespace) -> dict[str, Any]:
-    spec = _load(args, "render")
-    from posedive.jobs.render import run
-
-    return run(spec)
-
-
-def fit(args: argparse.Namespace) -> dict[str, Any]:
-    spec = _load(args, "fit")
-    from posedive.jobs.fit import run
-
-    return run(spec)
-
-
-def split(args: argparse.Namespace) -> dict[str, Any]:
-    spec = _load(args, "split")
-    from posedive.jobs.split import run
-
-    return run(spec)
-
-
-def train(args: argparse.Namespace) -> dict[str, Any]:
-    spec = _load(args, "train")
-    from posedive.jobs.train import run
-
-    return run(spec)
-
-
-def generate(args: argparse.Namespace) -> dict[str, Any]:
-    spec = _load(args, "generate")
-    from posedive.jobs.generate import run
-
-    return run(spec)
-
-
-def evaluate(args: argparse.Namespace) -> dict[str, Any]:
-    spec = _load(args, "evaluate")
-    if spec.what == "generator":
-        from posedive.jobs.evaluate import run
-    else:
-        from posedive.jobs.reid_table import run
-
-    return run(spec)
-
-
-def verify(args: argparse.Namespace) -> dict[str, Any]:
-    from posedive.shards.document import open_output
-    from posedive.shards.verify import verify
-
-    return verify(open_output(args.uri)).to_json()
-
-
-def report(args: argparse.Namespace) -> dict[str, Any]:
-    from posedive.report.page import write_report
-    from posedive.report.results import RESULTS, write_results
-    from posedive.shards.document import NAME, open_output
-
-    store = open_output(args.uri)
-    out = Path(args.out) if args.out else _beside(store.uri)
-    if store.exists(RESULTS) and not store.exists(NAME):
-        return write_results(store, out)
-    return write_report(args.uri, out)
-
-
-def bench(args: argparse.Namespace) -> dict[str, Any]:
-    if args.name == "generator":
-        from posedive.diffusion.bench import measure
-    elif args.name == "stream":
-        from posedive.shards.bench import measure
-    elif args.name == "pipeline":
-        from posedive.jobs.bench import measure
-    else:
-        from posedive.render.bench import measure
-
-    return measure()
-
-
-def finalize(args: argparse.Namespace) -> dict[str, Any]:
-    from posedive.shards.document import open_output
-    from posedive.shards.finalize import finalize
-
-    return finalize(open_output(args.uri))
-
-
-def takedown(args: argparse.Namespace) -> dict[str, Any]:
-    from posedive.shards.document import open_output
-    from posedive.shards.finalize import take_down
-
-    return take_down(open_output(args.uri), args.pid)
-
-
-def export(args: argparse.Namespace) -> dict[str, Any]:
-    from posedive.errors import RequestError
-    from posedive.shards.document import open_output
-    from posedive.shards.export import export, undo
-    from posedive.shards.index import read_index
-
-    out, real = Path(args.out), Path(args.real) if args.real else None
-    if args.undo:
-        return undo(out)
-    if not args.uri or not args.layout:
-        raise RequestError("export: expected URI and --layout, or --undo; got neither")
-    return export(read_index(open_output(args.uri)), args.layout, out, real, args.copy)
-
-
-def lint(args: argparse.Namespace) -> dict[str, Any]:
-    from posedive.shards.lint import lint
-
-    return lint(Path(args.dir))
-
-
-def _beside(uri: str) -> Path:
-    """report.html in a local output; in the working folder for a bucket's."""
-    if uri.startswith("s3://"):
-        return Path("report.html")
-    return Path(uri.removeprefix("file://")) / "report.html"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="posedive",
@@ -194,10 +49,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"posedive {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(run: Callable[..., Any], text: str, example: str):
-        sub = commands.add_parser(
+        sub = subparsers.add_parser(
             run.__name__,
             help=text,
             description=text[0].upper() + text[1:] + ".",
@@ -221,12 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     job_command(
-        validate,
+        commands.validate,
         "check a job file; nothing is done",
         "posedive validate jobs/demo.yaml --set generator.steps=4",
     )
     sub = job_command(
-        plan,
+        commands.plan,
         "say what a generate job would do: pairs, shards, bytes, hours, money",
         "posedive plan jobs/generate_market1501.yaml --nodes 1,8,64 --times s3://bucket/trial",
     )
@@ -235,64 +90,64 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--times", metavar="URI", help="output of a run whose measured times to go by")
     job_command(
-        render,
+        commands.render,
         "draw a contact sheet of conditions",
         "posedive render jobs/render.yaml --set viewpoints.elevation_deg=[30,45]",
     )
     job_command(
-        fit,
+        commands.fit,
         "fit SMPL to the images of a set that has no fits; run again to go on",
         "posedive fit jobs/fit.yaml --set output=/data/market1501_fits"
         " --set 'dataset={name: market1501, root: /data/Market-1501}'",
     )
     job_command(
-        split,
+        commands.split,
         "cut a set with SMPL fits so that the test shows views or poses that training never saw",
         "posedive split jobs/split_viewpoint.yaml --set viewpoint.axis=elevation",
     )
     job_command(
-        train,
+        commands.train,
         "train the generator, its VAE or the pose estimator; run again to go on",
         "posedive train jobs/generator_stage2.yaml --set steps=1000",
     )
     job_command(
-        generate,
+        commands.generate,
         "generate images into shards; run again to go on",
         "posedive generate jobs/demo.yaml --set output.uri=s3://bucket/demo",
     )
     job_command(
-        evaluate,
+        commands.evaluate,
         "measure a generator's pictures, or what they do to a Re-ID model; run again to go on",
         "posedive evaluate jobs/evaluate_generator.yaml --set generator.steps=4",
     )
     sub = command(
-        verify,
+        commands.verify,
         "prove shards against their plan: every pair once, every byte right",
         "posedive verify out/demo --json",
     )
     sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
     sub = command(
-        report,
+        commands.report,
         "write one self-contained HTML page about a set of shards, or a Re-ID table's results",
         "posedive report out/demo --out /tmp/report.html",
     )
     sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
     sub.add_argument("--out", metavar="HTML", help="path of the page; default: beside the shards")
     sub = command(
-        finalize,
+        commands.finalize,
         "build index, card, sizes and checksums of an output anew from its shards",
         "posedive finalize s3://bucket/market1501",
     )
     sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
     sub = command(
-        takedown,
+        commands.takedown,
         "remove one person from an output for good; run again after a stop",
         "posedive takedown s3://bucket/market1501 --pid 7",
     )
     sub.add_argument("uri", metavar="URI", help="a folder, or s3://bucket/prefix")
     sub.add_argument("--pid", type=int, required=True, metavar="N", help="the person's number")
     sub = command(
-        export,
+        commands.export,
         "put an output's pictures into a real set's folder as trainers read it, or take them out",
         "posedive export out/demo --layout market1501 --real /data/Market-1501 --out /data/more",
     )
@@ -303,13 +158,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--copy", action="store_true", help="copy the real set instead of linking it")
     sub.add_argument("--undo", action="store_true", help="take an export out of --out again")
     sub = command(
-        lint,
+        commands.lint,
         "find what trainers would silently misread in a set's folder",
         "posedive lint /data/more",
     )
     sub.add_argument("dir", metavar="DIR", help="the set's folder")
     add_submission_commands(command, job_command)
-    sub = command(bench, "measure this machine", "posedive bench render --json")
+    sub = command(commands.bench, "measure this machine", "posedive bench render --json")
     sub.add_argument("name", choices=BENCHES, help="what to measure")
     return parser
 
