@@ -25,7 +25,7 @@ class Yardstick(Part):
     size: Size | None = Field(
         default=None, description="width and height of what it sees, px; null: as generated"
     )
-    steps: int = Field(default=1000, gt=0, description="optimizer steps")
+    steps: int = Field(default=2500, gt=0, description="optimizer steps")
     warmup_steps: int = Field(default=100, gt=0, description="of them, until the full rate")
     learning_rate: float = Field(default=1.6e-2, gt=0, description="AdamW's")
     weight_decay: float = Field(default=5e-2, ge=0, description="AdamW's")
