@@ -7,7 +7,8 @@ server over HTTP. In each scenario a job runs while something of it is killed wh
 output is there as chance has it, until it was killed as often as asked, over as many outputs as
 that takes; what is killed is brought back.
     denoise     actors that draw            commit    actors before, during and after a shard's PUT
-    nodes       raylets with all on them    notices   nodes that are told first, as spot ones are
+    nodes       raylets with all on them,   notices   nodes that are told first, as spot ones are
+                but for the driver's own
     drivers     the job; run again          two       two drivers on one output, one of them killed
     s3          the server; away for 8 s    storm     all of these together
 Drawing takes a known time and costs no processor (stages/stand_ins); ledger, commit, storage and
@@ -72,8 +73,8 @@ KILLS_PER_OUTPUT = {
     "s3": 5,
     "two": 2,
 }
-# The count dies with its driver, and with the node that the ledger is on.
-REWORK_TOLD = ("denoise", "commit", "s3")
+# The count dies with its driver.
+REWORK_TOLD = ("denoise", "commit", "nodes", "notices", "s3")
 DRIVERS = {"two": 2, "storm": 2}  # drivers of one output
 MOST_REWORK = 0.1
 WRONG = ("missing", "doubled", "corrupt", "foreign")
@@ -174,7 +175,9 @@ class Job:
             world.server.start()
             return True
         if what in ("node", "notice"):
-            node = rng.choice(list(world.cluster.worker_nodes))
+            homes = {self._home(driver.pid) for driver in self.drivers}
+            nodes = [n for n in world.cluster.worker_nodes if n.node_id not in homes]
+            node = rng.choice(nodes)
             if what == "notice":
                 world.give_notice(node)
                 time.sleep(NOTICE_S)
@@ -217,17 +220,29 @@ class Job:
     def _told(self, pid: int) -> Path:
         return told_path(self.path, pid)
 
+    def _home(self, pid: int) -> str:
+        """The node that a driver is on, whose loss is the driver's: a scenario of its own."""
+        home = home_path(self.path, pid)
+        return home.read_text() if home.exists() else ""
+
 
 def told_path(path: Path, pid: int) -> Path:
     return path.with_suffix(f".{pid}.json")
+
+
+def home_path(path: Path, pid: int) -> Path:
+    return path.with_suffix(f".{pid}.node")
 
 
 def drive(path: Path, batch_s: float) -> int:
     """One driver: what `posedive generate` does, with drawing that waits. A process of its own."""
     import logging
 
+    import ray
+
     from posedive.jobs.flow import Stages
     from posedive.jobs.generate import run
+    from posedive.jobs.session import start_ray
     from posedive.jobs.stages.stand_ins import Blank, Passed
     from posedive.jobs.stages.waiting import waiting
     from posedive.spec import load_job
@@ -235,6 +250,8 @@ def drive(path: Path, batch_s: float) -> int:
     logging.basicConfig(level=logging.INFO)
     spec = load_job(path, [])
     assert isinstance(spec, Generate)
+    start_ray()
+    home_path(path, os.getpid()).write_text(ray.get_runtime_context().get_node_id())
     told = run(spec, Stages(Blank, waiting(batch_s), Passed))
     told_path(path, os.getpid()).write_text(json.dumps(told))
     return int(any(told[k] for k in WRONG))
