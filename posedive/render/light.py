@@ -32,10 +32,17 @@ _ALIKE, _PATTERN, _ROUNDS = 200.0, 0.15, 4
 class Seen(Protocol):
     """What an image shows of a body: Sighting, here in part. normals (V, 3) in camera space."""
 
-    colours: np.ndarray
-    confidence: np.ndarray
-    normals: np.ndarray
-    axes: np.ndarray
+    @property
+    def colours(self) -> np.ndarray: ...
+
+    @property
+    def confidence(self) -> np.ndarray: ...
+
+    @property
+    def normals(self) -> np.ndarray: ...
+
+    @property
+    def axes(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, eq=False)
