@@ -6,8 +6,6 @@ identities, shuffled, in groups          (driver)
   -> block-00012.npz, put if absent      (the same actors)
 """
 
-import functools
-
 import numpy as np
 import ray
 import torch
@@ -78,7 +76,7 @@ class _Maker:
         if spec.what == "generator":
             self.body = load_body(spec.body)
             self.codec = initial_codec(spec)
-            self.light = functools.cache(Places(self.body, self._read, self.by_pid).light)
+            self.places = Places(self.body, self._read, self.by_pid)
             self.estimator = spec.filter and PoseEstimator.load(spec.filter.pose_estimator)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -142,7 +140,7 @@ class _Maker:
         assert image.fit is not None
         exact = rng.random() < 0.5
         fit = image.fit if exact else shaken(image.fit, self.spec.fit_jitter, rng)
-        return read_sighting(self.body, rgb, fit, self.light(image.camid))
+        return read_sighting(self.body, rgb, fit, self.places.light(image.camid))
 
     def _looks(self, reference, target, tellers: list[str], sightings, rng) -> Looks:
         """From the reference and some other `tellers`, never the target itself."""

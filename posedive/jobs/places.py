@@ -16,7 +16,7 @@ from posedive.records import Pair, PersonImage
 from posedive.render.appearance import Sighting
 from posedive.render.conditions import read_sighting
 from posedive.render.kinship import kinship
-from posedive.render.light import EVEN, Light, light_of
+from posedive.render.light import Light, light_of
 from posedive.render.scene import Backdrop, Stand, carry_scene, stand_of
 
 IMAGES_PER_CAMERA = 24  # that tell of its place
@@ -33,7 +33,7 @@ class Place:
 
 
 class Places:
-    """Keeps what it has read of the cameras asked for last."""
+    """Keeps every light, and the backdrops of the cameras asked for last."""
 
     def __init__(
         self,
@@ -49,9 +49,7 @@ class Places:
                 of_camera.setdefault(image.camid, []).append(image)
         self.of_camera = {camid: _evenly(of, IMAGES_PER_CAMERA) for camid, of in of_camera.items()}
         self.place = functools.lru_cache(maxsize=32)(self._place)
-
-    def light(self, camid: int) -> Light:
-        return self.place(camid).light
+        self.light = functools.cache(self._light)
 
     def scene(self, pair: Pair, stand: Stand, size: tuple[int, int]) -> np.ndarray | None:
         """(H, W, 3) uint8, by the pair alone; None where the camera saw nobody else. stand: where
@@ -61,13 +59,16 @@ class Places:
         chosen = [others[i] for i in rng.permutation(len(others))[:IMAGES_PER_SCENE]]
         return carry_scene(chosen, stand, size, rng) if chosen else None
 
+    def _light(self, camid: int) -> Light:
+        return self.place(camid).light
+
     def _place(self, camid: int) -> Place:
         seen, backdrops = [], []
         for image in self.of_camera.get(camid, ()):
             rgb = self.pixels(image)
             if rgb is None or image.fit is None:
                 continue
-            sighting = read_sighting(self.body, rgb, image.fit, EVEN)
+            sighting = read_sighting(self.body, rgb, image.fit)
             seen.append((image.pid, sighting))
             backdrops.append((image.pid, backdrop(rgb, sighting, image)))
         return Place(light_of(kinship(self.body), seen), tuple(backdrops))

@@ -112,11 +112,14 @@ def sight(
     # What looks like the background near a silhouette may be it, where a fit is not exact.
     trust = 1.0 - 0.9 * likeness_of_background(rgb, background)
     clearance = _clearance(raster.depth) / scale * cv2.resize(trust, fine)
-    pixels = _unlit(rgb.astype(np.float32), light, dressed, maps, body)
+    covered = cv2.resize(raster.mask.astype(np.float32), (width, height), interpolation=_MEAN) > 0
+    normals = interpolate(raster, body.faces, maps.normals_cam @ maps.axes.T)
+    normals = cv2.resize(normals, (width, height), interpolation=_MEAN)
+    # Beside the body, as if its edge went on.
+    pixels = light.unlit(rgb.astype(np.float32), spread_outward(normals, covered))
     colours, confidence = sample_vertices(
         dressed, maps.normals_cam, maps.focal, raster.depth, clearance, pixels
     )
-    covered = cv2.resize(raster.mask.astype(np.float32), (width, height), interpolation=_MEAN) > 0
     return Sighting(
         rgb=pixels,
         mask=covered | maps.mask,
@@ -191,16 +194,6 @@ def carry_colours(
         validity=np.where(on_body, validity, 0).astype(np.uint8),
         composite=np.round(composite).clip(0, 255).astype(np.uint8),
     )
-
-
-def _unlit(
-    pixels: np.ndarray, light: Light, dressed: np.ndarray, maps: Maps, body: Kinship
-) -> np.ndarray:
-    """Beside the body, as if its edge went on."""
-    height, width = maps.mask.shape
-    raster = rasterize(dressed, body.faces, maps.focal, (width, height))
-    normals = interpolate(raster, body.faces, maps.normals_cam @ maps.axes.T)
-    return light.unlit(pixels, spread_outward(normals, raster.mask)).astype(np.float32)
 
 
 def _recoloured(reference: Sighting, other: Sighting) -> Sighting:
