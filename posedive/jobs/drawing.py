@@ -14,11 +14,12 @@ from posedive.errors import DatasetError
 from posedive.jobs.places import Places
 from posedive.jobs.sources import read_image
 from posedive.records import Fit, Pair, PersonImage
-from posedive.render.appearance import Looks, Sighting, join
+from posedive.render.appearance import Looks, join
 from posedive.render.camera import to_camera
 from posedive.render.conditions import DrawnCondition, draw_conditions, read_sighting
 from posedive.render.maps import condition_fit
 from posedive.render.scene import stand_of
+from posedive.render.sighting import Sighting
 
 log = logging.getLogger(__name__)
 

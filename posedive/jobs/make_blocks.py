@@ -23,14 +23,14 @@ from posedive.jobs.initial import initial_codec
 from posedive.jobs.places import Places, backdrop
 from posedive.jobs.sources import open_spec_dataset, people_of, read_image
 from posedive.records import Body, Camera, Fit, PersonImage
-from posedive.render.appearance import Looks, Sighting, join
+from posedive.render.appearance import Looks, join
 from posedive.render.conditions import draw_conditions, read_sighting
-from posedive.render.scene import Backdrop, carry_scene
+from posedive.render.scene import carry_scene
+from posedive.render.sighting import Sighting
 from posedive.spec.train import Train
 
 IDENTITIES_PER_BLOCK = 16
 IMAGES_PER_BLOCK = 256
-SCENES_OF_MANY = 0.7  # share of targets whose scene is filled from other images
 
 
 def make_blocks(spec: Train, uri: str) -> list[int]:
@@ -98,9 +98,7 @@ class _Maker:
             pixels = {image.key: self._read(image) for image in images}
             references, targets_from = self._usable(images, pixels)
             sightings = {i.key: self._sighting(i, pixels[i.key], rng) for i in images}
-            backdrops = {
-                i.key: (i.camid, backdrop(pixels[i.key], sightings[i.key], i)) for i in images
-            }
+            backdrops = {i.key: backdrop(pixels[i.key], sightings[i.key], i) for i in images}
             tellers = [image.key for image in references]
             for reference, targets in training_pairs(
                 references,
@@ -149,19 +147,6 @@ class _Maker:
         chosen = rng.permutation(len(others))[:count]
         return join(self.body, sightings[reference.key], [others[i] for i in chosen])
 
-    def _scene(self, target, backdrops: dict[str, tuple[int, Backdrop]], rng) -> np.ndarray:
-        """What stands behind the target, as a generated picture will have it: its own scene, the
-        hole of its person filled from other images of its camera; at times from nothing."""
-        seen = [backdrops[target.key][1]]
-        if rng.random() < SCENES_OF_MANY:
-            beside = [
-                other
-                for key, (camid, other) in backdrops.items()
-                if camid == target.camid and key != target.key
-            ]
-            seen += [beside[i] for i in rng.permutation(len(beside))]
-        return carry_scene(seen, seen[0].stand, self.spec.size, rng)
-
     def _example(self, reference, targets, pixels, tellers, backdrops, sightings, rng):
         spec, conditions = self.spec, self.spec.conditions
         drawn = []
@@ -169,7 +154,9 @@ class _Maker:
             looks = scene = None
             if "appearance" in conditions:
                 looks = self._looks(reference, target, tellers, sightings, rng)
-                scene = self._scene(target, backdrops, rng)
+                # What stands behind the target, as a generated picture will have it.
+                behind = backdrops[target.key]
+                scene = carry_scene(behind, behind.stand, spec.size)
             drawn.append(draw_conditions(self.body, target.fit, spec.size, looks, background=scene))
         rgb, shown = pixels[reference.key], np.stack([pixels[t.key] for t in targets])
         return {

@@ -1,7 +1,7 @@
 """What a set's images tell of where a camera stands: its light, and its scene with nobody in it.
 
     a camera -> some of its images, whoever they show -> Place: light, backdrops
-    a pair   -> backdrops of other people, by its seed -> render.carry_scene
+    a pair   -> a backdrop of another person, by its seed -> render.carry_scene
 A person's own backgrounds, again in each generated picture, would teach a Re-ID model to know
 people by them; so do those of nobody in particular not.
 """
@@ -13,14 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from posedive.records import Pair, PersonImage
-from posedive.render.appearance import Sighting
 from posedive.render.conditions import read_sighting
 from posedive.render.kinship import kinship
 from posedive.render.light import Light, light_of
 from posedive.render.scene import Backdrop, Stand, carry_scene, stand_of
+from posedive.render.sighting import Sighting
 
 IMAGES_PER_CAMERA = 24  # that tell of its place
-IMAGES_PER_SCENE = 6
 STREAM = 0x5CE
 
 
@@ -54,10 +53,11 @@ class Places:
     def scene(self, pair: Pair, stand: Stand, size: tuple[int, int]) -> np.ndarray | None:
         """(H, W, 3) uint8, by the pair alone; None where the camera saw nobody else. stand: where
         the condition's body stands."""
-        rng = np.random.default_rng((pair.seed, STREAM))
         others = [of for pid, of in self.place(pair.camid).backdrops if pid != pair.pid]
-        chosen = [others[i] for i in rng.permutation(len(others))[:IMAGES_PER_SCENE]]
-        return carry_scene(chosen, stand, size, rng) if chosen else None
+        if not others:
+            return None
+        chosen = np.random.default_rng((pair.seed, STREAM)).integers(len(others))
+        return carry_scene(others[chosen], stand, size)
 
     def _light(self, camid: int) -> Light:
         return self.place(camid).light
@@ -77,7 +77,7 @@ class Places:
 def backdrop(rgb: np.ndarray, sighting: Sighting, image: PersonImage) -> Backdrop:
     """Of an image that has a fit, whose pixels are rgb (H, W, 3) uint8."""
     assert image.fit is not None
-    return Backdrop(rgb, sighting.mask, stand_of(sighting.positions, image.fit.camera))
+    return Backdrop(rgb, sighting.mask, stand_of(sighting.shot.positions, image.fit.camera))
 
 
 def _evenly(images: list[PersonImage], count: int) -> list[PersonImage]:

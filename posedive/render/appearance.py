@@ -18,68 +18,30 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
 
-from posedive.render.background import without_person
-from posedive.render.garment import likeness_of_background, standoff
-from posedive.render.gather import (
-    ELSEWHERE,
-    FILLED,
-    MIRRORED,
-    OPPOSITE,
-    SEEN,
-    gather,
-    sample_vertices,
-)
-from posedive.render.kinship import Kinship, kinship
-from posedive.render.light import BLACK, EVEN, Light, spread_outward
+from posedive.render.gather import ELSEWHERE, FILLED, MIRRORED, OPPOSITE, SEEN, gather
+from posedive.render.kinship import kinship
+from posedive.render.light import BLACK
 from posedive.render.maps import Maps
 from posedive.render.rasterizer import interpolate, rasterize
+from posedive.render.sighting import Sighting, dressed, in_skirt, spread_to_kin
+from posedive.render.skirt import hem_of
 
 __all__ = ["ELSEWHERE", "FILLED", "MIRRORED", "OPPOSITE", "SEEN"]
 
 _MEAN = cv2.INTER_AREA
-_VISIBILITY_HEIGHT = 256  # the z-buffer that decides what an image sees, whatever its size
-_EDGE_JUMP_M = 0.04  # a step in depth that makes a silhouette within the body
 _CAST_LIMIT = 1.6  # two cameras' colours differ by this factor at most
 _CAST_PRIOR = 150.0  # vertices seen by both that count as much as the whole body's colours
 _SPREAD_BELIEF = 0.7  # front and back need not be of one colour
 
 
 @dataclass(frozen=True, eq=False)
-class Sighting:
-    """What one image shows of a person; about 0.6 MB at 64x128.
-
-    rgb (H, W, 3) float32, without its light; mask (H, W) bool: where the body is, dressed; axes
-    (3, 3): Maps'; light: what the image was taken in.
-    standoff_m (V,): how far clothes and hair stand off the body; positions, normals (V, 3) in
-    camera space with them. depth, clearance (h, w): the z-buffer, and the distance to the nearest
-    silhouette in the image's pixels, less where the background shines through. colours (V, 3),
-    confidence (V,): of each vertex, where the image sees it; spread (V, 3): a colour for each
-    vertex, from what the image sees of its kin.
-    """
-
-    rgb: np.ndarray
-    mask: np.ndarray
-    axes: np.ndarray
-    light: Light
-    background: np.ndarray
-    standoff_m: np.ndarray
-    focal: float
-    positions: np.ndarray
-    normals: np.ndarray
-    depth: np.ndarray
-    clearance: np.ndarray
-    colours: np.ndarray
-    confidence: np.ndarray
-    spread: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
 class Looks:
-    """What is known of how a person looks. sightings: the reference first, all in its colours;
-    standoff_m (V,); fill (V, 3): a colour for each vertex, found somehow."""
+    """What is known of how a person looks. faces (F, 3): the body's and a skirt's; sightings: the
+    reference first, all in its colours; standoff_m (V,); fill (V, 3): a colour for each vertex,
+    found somehow."""
 
+    faces: np.ndarray
     sightings: tuple[Sighting, ...]
     standoff_m: np.ndarray
     fill: np.ndarray
@@ -88,66 +50,28 @@ class Looks:
 @dataclass(frozen=True, eq=False)
 class Appearance:
     """rgb (H, W, 3) uint8; validity (H, W) uint8 of SEEN, ELSEWHERE, MIRRORED, OPPOSITE, FILLED,
-    and 0 outside the body; composite (H, W, 3) uint8."""
+    and 0 outside the body; composite (H, W, 3) uint8; person (H, W) bool: where the composite shows
+    any of the dressed body."""
 
     rgb: np.ndarray
     validity: np.ndarray
     composite: np.ndarray
-
-
-def sight(
-    model, rgb: UInt8[np.ndarray, "height width 3"], maps: Maps, light: Light = EVEN
-) -> Sighting:
-    """What an image shows, by its fit's maps; it may serve many targets. light: of its camera, EVEN
-    where it isn't known: then the image's light goes with its pixels."""
-    body = kinship(model)
-    height, width = rgb.shape[:2]
-    rgb = np.ascontiguousarray(rgb)
-    background = without_person(rgb, maps.mask)
-    standoff_m = standoff(rgb, background, maps, body)
-    dressed = _dressed(maps, standoff_m)
-    scale = max(1, round(_VISIBILITY_HEIGHT / height))
-    fine = (width * scale, height * scale)
-    raster = rasterize(dressed, body.faces, maps.focal, fine)
-    # What looks like the background near a silhouette may be it, where a fit is not exact.
-    trust = 1.0 - 0.9 * likeness_of_background(rgb, background)
-    clearance = _clearance(raster.depth) / scale * cv2.resize(trust, fine)
-    covered = cv2.resize(raster.mask.astype(np.float32), (width, height), interpolation=_MEAN) > 0
-    normals = interpolate(raster, body.faces, maps.normals_cam @ maps.axes.T)
-    normals = cv2.resize(normals, (width, height), interpolation=_MEAN)
-    # Beside the body, as if its edge went on.
-    pixels = light.unlit(rgb.astype(np.float32), spread_outward(normals, covered))
-    colours, confidence = sample_vertices(
-        dressed, maps.normals_cam, maps.focal, raster.depth, clearance, pixels
-    )
-    return Sighting(
-        rgb=pixels,
-        mask=covered | maps.mask,
-        axes=maps.axes,
-        light=light,
-        background=without_person(rgb, covered | maps.mask),
-        standoff_m=standoff_m,
-        focal=maps.focal,
-        positions=dressed,
-        normals=maps.normals_cam,
-        depth=raster.depth,
-        clearance=clearance,
-        colours=colours,
-        confidence=confidence,
-        spread=_spread(body, colours, confidence),
-    )
+    person: np.ndarray
 
 
 def join(model, reference: Sighting, others: Sequence[Sighting] = ()) -> Looks:
     """One person's images, all of one size, brought together in the reference's colours."""
     body = kinship(model)
+    hem = hem_of(np.stack([s.shot.between for s in (reference, *others)]))
+    reference, *others = (in_skirt(model, s, hem) for s in (reference, *others))
     sightings = (reference, *(_recoloured(reference, other) for other in others))
     confidence = np.sum([s.confidence for s in sightings], axis=0)
     colours = np.sum([s.colours * s.confidence[:, None] for s in sightings], axis=0)
     return Looks(
+        faces=body.faces_with_skirt(hem),
         sightings=sightings,
-        standoff_m=np.mean([s.standoff_m for s in sightings], axis=0).astype(np.float32),
-        fill=_spread(body, colours / np.maximum(confidence, 1e-12)[:, None], confidence),
+        standoff_m=np.mean([s.shot.standoff_m for s in sightings], axis=0).astype(np.float32),
+        fill=spread_to_kin(body, colours / np.maximum(confidence, 1e-12)[:, None], confidence),
     )
 
 
@@ -159,25 +83,25 @@ def carry_colours(
     body = kinship(model)
     height, width = target_maps.mask.shape
     fine = (2 * width, 2 * height) if height <= 192 else (width, height)
-    raster = rasterize(_dressed(target_maps, looks.standoff_m), body.faces, target_maps.focal, fine)
+    raster = rasterize(dressed(target_maps, looks.standoff_m), looks.faces, target_maps.focal, fine)
     seen = looks.sightings
     colours, validity = gather(
         raster.face_id,
         raster.bary,
-        body.faces,
-        np.stack([s.positions for s in seen]),
+        looks.faces,
+        np.stack([s.shot.positions for s in seen]),
         np.stack([s.normals for s in seen]),
         body.twins,
         body.licence,
-        np.array([s.focal for s in seen]),
+        np.array([s.shot.focal for s in seen]),
         np.stack([s.depth for s in seen]),
         np.stack([s.clearance for s in seen]),
         np.stack([s.rgb for s in seen]),
         looks.fill,
     )
     coverage = raster.mask.astype(np.float32)
-    normals = interpolate(raster, body.faces, target_maps.normals_cam @ target_maps.axes.T)
-    colours = seen[0].light.lit(colours, normals).clip(0, 255) * raster.mask[..., None]
+    normals = interpolate(raster, looks.faces, target_maps.normals_cam @ target_maps.axes.T)
+    colours = seen[0].shot.light.lit(colours, normals).clip(0, 255) * raster.mask[..., None]
     if fine != (width, height):
         colours = cv2.resize(colours, (width, height), interpolation=_MEAN)
         coverage = cv2.resize(coverage, (width, height), interpolation=_MEAN)
@@ -193,6 +117,7 @@ def carry_colours(
         rgb=np.round(rgb).clip(0, 255).astype(np.uint8),
         validity=np.where(on_body, validity, 0).astype(np.uint8),
         composite=np.round(composite).clip(0, 255).astype(np.uint8),
+        person=coverage > 0,
     )
 
 
@@ -220,20 +145,3 @@ def _ratio(colours: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(N, 3), (N, 3) -> (3,): the usual logarithm of their ratio; near black says little."""
     colours, others = (np.maximum(c, 0) + BLACK for c in (colours, others))
     return np.median(np.log(colours / others), axis=0)
-
-
-def _spread(body: Kinship, colours: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    """(V, 3): a colour for each vertex, from those (V, 3) that were seen of its kin."""
-    return body.spread(colours, body.lends * (confidence + 1e-6 * (confidence > 0)))
-
-
-def _dressed(maps: Maps, standoff_m: np.ndarray) -> Float[np.ndarray, "vertices 3"]:
-    return maps.vertices + standoff_m[:, None] * maps.normals_cam
-
-
-def _clearance(depth: np.ndarray) -> np.ndarray:
-    """Distance of each pixel to the nearest silhouette or step in depth, in its own pixels."""
-    far = np.where(depth > 0, depth, 1e3).astype(np.float32)
-    kernel = np.ones((3, 3), np.uint8)
-    step = cv2.dilate(far, kernel) - cv2.erode(far, kernel)
-    return cv2.distanceTransform((step < _EDGE_JUMP_M).astype(np.uint8), cv2.DIST_L2, 3)

@@ -2,15 +2,18 @@
 
 In: an image (H, W, 3) uint8 and where its person may be (H, W) bool. `without_person` paints them
 away by a push-pull pyramid: from the nearest pixels that are known, the softer the farther they
-are. (Filling along rows, as streets and walls run, measured worse and streaky.)
+are; what is compared with it should be like it. `mirrored_along_rows` makes a place to look at.
 """
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 # Clothes, hair and bags stick out beyond the naked body: part of its length on each side.
 _REACH = 0.06
+_OUTLINE = 0.06  # of the height: how smooth a mirror's edge is
+_FADE = 0.08  # of a hole's width: how softly its two sides meet
+_SIDE = 2  # pixels beside a hole that make a side
 
 
 def without_person(
@@ -39,6 +42,62 @@ def near_person(body: Bool[np.ndarray, "height width"]) -> tuple[int, np.ndarray
     reach = max(2, round(_REACH * length))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     return reach, cv2.dilate(body.astype(np.uint8), kernel) > 0
+
+
+def mirrored_along_rows(
+    rgb: UInt8[np.ndarray, "height width 3"], hidden: Bool[np.ndarray, "height width"]
+) -> Float[np.ndarray, "height width 3"]:
+    """What is hidden is what lies beside it at the same height, mirrored at the hole's two edges:
+    so floors, walls and streets run, and their grain stays. float32. Where nothing is beside it, as
+    without_person."""
+    height, width = hidden.shape
+    image = rgb.astype(np.float32)
+    rows = hidden.any(axis=1)
+    if not rows.any():
+        return image
+    first = np.where(rows, hidden.argmax(axis=1), width).astype(np.float32)
+    last = np.where(rows, width - hidden[:, ::-1].argmax(axis=1), 0).astype(np.float32)
+    middle = 0.5 * (first[rows].min() + last[rows].max())
+    reach = max(1, round(_OUTLINE * height))
+    left = _smooth_outline(-np.where(rows, first, middle), reach)
+    right = _smooth_outline(np.where(rows, last, middle), reach)
+    left, right = -left.clip(-width, 0)[:, None], right.clip(0, width)[:, None]
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height))
+    beside = right + folded(x - right, width - right), left - folded(x - left, left)
+    from_right, from_left = (
+        cv2.remap(
+            image, (at - 0.5).astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        for at in beside
+    )  # fmt: skip
+    # The side that shows more tells more.
+    share = left / np.maximum(left + width - right, 1e-6)
+    across = (x - left) / np.maximum(right - left, 1e-6)
+    fade = 1 / (1 + np.exp((across - share) / _FADE))
+    shows_left, shows_right = left >= _SIDE, width - right >= _SIDE
+    fade = np.where(shows_left & shows_right, fade, shows_left)[..., None]
+    filled = fade * from_left + (1 - fade) * from_right
+    if not (shows_left | shows_right).all():
+        filled = np.where(
+            (shows_left | shows_right)[..., None], filled, without_person(rgb, hidden)
+        )
+    return np.where(((x > left) & (x < right))[..., None], filled, image)
+
+
+def folded(x: np.ndarray, room: np.ndarray | float) -> np.ndarray:
+    """x, mirrored at 0 and at room until it lies between."""
+    room = np.maximum(room, 1.0)
+    wrapped = np.mod(x, 2 * room)
+    return np.where(wrapped > room, 2 * room - wrapped, wrapped)
+
+
+def _smooth_outline(outward: Float[np.ndarray, " height"], reach: int) -> np.ndarray:
+    """A curve (H,) that is nowhere below `outward`, and smooth over some `reach` rows."""
+    column, edge = outward[:, None], cv2.BORDER_REPLICATE
+    farthest = cv2.dilate(column, np.ones((2 * reach + 1, 1), np.uint8), borderType=edge)
+    smooth = cv2.GaussianBlur(farthest, (1, 4 * reach + 1), sigmaX=1, sigmaY=reach, borderType=edge)
+    return np.maximum(smooth.reshape(-1), outward)
 
 
 def _pull_push(image: np.ndarray, known: np.ndarray) -> np.ndarray:

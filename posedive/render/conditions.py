@@ -9,18 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from posedive.records import Fit
-from posedive.render.appearance import Looks, Sighting, carry_colours, sight
+from posedive.render.appearance import Looks, carry_colours
 from posedive.render.light import EVEN, Light
 from posedive.render.maps import Maps, render_maps
+from posedive.render.sighting import Sighting, sight
 
 
 @dataclass(frozen=True, eq=False)
 class DrawnCondition:
     """maps: name -> uint8 (H, W, 3), and (H, W, 4) for appearance, whose last is the validity.
-    composite: the appearance pasted on a background; black without appearance."""
+    composite: the appearance pasted on a background; black without appearance. person (H, W) bool:
+    where the composite shows the dressed body."""
 
     maps: dict[str, np.ndarray]
     composite: np.ndarray
+    person: np.ndarray
     target: Maps
 
 
@@ -45,7 +48,7 @@ def draw_conditions(
     maps = {"depth": drawn.depth, "normals": drawn.normals, "skeleton": drawn.skeleton}
     if looks is None:
         maps["appearance"] = np.zeros((size[1], size[0], 4), np.uint8)
-        return DrawnCondition(maps, np.zeros_like(drawn.depth), drawn)
+        return DrawnCondition(maps, np.zeros_like(drawn.depth), np.zeros_like(drawn.mask), drawn)
     carried = carry_colours(model, looks, drawn, background)
     maps["appearance"] = np.dstack([carried.rgb, carried.validity])
-    return DrawnCondition(maps, carried.composite, drawn)
+    return DrawnCondition(maps, carried.composite, carried.person, drawn)

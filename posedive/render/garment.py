@@ -8,7 +8,7 @@ vertices like it, so that a skirt or a coat seen at its sides is wide all around
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from posedive.render.camera import project_camera_space
 from posedive.render.kinship import Kinship
@@ -22,19 +22,17 @@ _NOISE = 14.0  # grey levels by which background and person must differ to be to
 
 
 def standoff(
-    rgb: UInt8[np.ndarray, "height width 3"],
-    background: UInt8[np.ndarray, "height width 3"],
-    maps: Maps,
-    body: Kinship,
-) -> np.ndarray:
-    """Metres (V,); where the silhouette tells nothing, kinship's usual ones."""
+    person: Float[np.ndarray, "height width"], maps: Maps, body: Kinship
+) -> Float[np.ndarray, " vertices"]:
+    """Metres (V,); where the silhouette tells nothing, kinship's usual ones. person:
+    likeness_of_person."""
     usual = body.standoff_m
     facing = -(maps.normals_cam * maps.vertices).sum(axis=1)
     facing /= np.linalg.norm(maps.vertices, axis=1) + 1e-9
     rim = np.flatnonzero((np.abs(facing) < _RIM) & (body.clothed > 0.5))
     if len(rim) == 0:
         return usual
-    measured, known = _walk_outward(_likeness_of_person(rgb, background, maps.mask), maps, rim)
+    measured, known = _walk_outward(person, maps, rim)
     distance, weight = usual.copy(), np.full_like(usual, _PRIOR_WEIGHT)
     distance[rim[known]], weight[rim[known]] = measured[known], 1.0
     spread = body.spread(distance[:, None], weight)[:, 0]
@@ -74,7 +72,11 @@ def likeness_of_background(
     return np.exp(-apart / (2 * _NOISE**2))
 
 
-def _likeness_of_person(rgb: np.ndarray, background: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def likeness_of_person(
+    rgb: UInt8[np.ndarray, "height width 3"],
+    background: UInt8[np.ndarray, "height width 3"],
+    mask: Bool[np.ndarray, "height width"],
+) -> Float[np.ndarray, "height width"]:
     """(H, W) in [0, 1]: 1 like the nearest part of the person, 0 like the background or unsure."""
     image = rgb.astype(np.float32)
     inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)

@@ -62,6 +62,11 @@ class Generator(Part):
         description="what stands behind the person: a scene of the reference's camera, made of"
         " images of others, anew for each pair; or the reference's own",
     )
+    detail: Literal["carried", "drawn"] = Field(
+        default="carried",
+        description="carried: of the person, pixels of the appearance map are kept where the drawn"
+        " picture differs by detail alone; drawn: all is as the network draws it",
+    )
     batch_size: int = Field(default=8, gt=0, description="pairs per forward pass")
     precision: Precision = Field(default="auto", description="auto: what the device does best")
     attention: Literal["auto", "native", "xformers"] = Field(

@@ -12,11 +12,11 @@ from posedive.render.appearance import (
     Appearance,
     carry_colours,
     join,
-    sight,
 )
 from posedive.render.kinship import kinship
 from posedive.render.maps import Maps, condition_fit, render_maps
 from posedive.render.rasterizer import interpolate, rasterize
+from posedive.render.sighting import sight
 from tests.render.people import LYING, STANDING, STRIDING, condition
 
 SIZE = (64, 128)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from posedive.render.background import without_person
+from posedive.render.background import folded, mirrored_along_rows, without_person
 
 
 def street(height=128, width=64) -> np.ndarray:
@@ -34,3 +34,35 @@ def test_a_person_who_fills_the_frame_leaves_a_plain_tone():
     nearly = np.ones((128, 64), bool)
     nearly[:, :3] = False
     assert without_person(scene, nearly).min() >= 80
+
+
+def test_mirrored_along_rows_a_hole_goes_on_as_its_sides_do():
+    scene, hidden = street(), np.zeros((128, 64), bool)
+    hidden[20:110, 24:40] = True
+    scene[::2, :24] += 9  # a grain of rows
+    filled = mirrored_along_rows(np.where(hidden[..., None], 255, scene).astype(np.uint8), hidden)
+    np.testing.assert_array_equal(filled[:, :16], scene[:, :16])
+    inside = filled[30:76, 24:40]
+    assert inside.max() < 210  # nothing of who was there
+    assert inside[:, :4].mean() == pytest.approx(scene[30:76, 16:24].mean(), abs=8)
+    rows = inside[:, 0, 0]
+    assert np.abs(rows[::2].mean() - rows[1::2].mean()) > 5  # sharp still
+
+
+def test_mirrored_along_rows_takes_the_side_that_there_is():
+    scene, hidden = street(), np.zeros((128, 64), bool)
+    hidden[:, 30:] = True
+    filled = mirrored_along_rows(np.where(hidden[..., None], 255, scene).astype(np.uint8), hidden)
+    assert filled.max() < 210
+
+
+def test_mirrored_along_rows_of_a_person_who_fills_the_frame_is_a_plain_tone():
+    scene = street()
+    filled = mirrored_along_rows(scene, np.ones((128, 64), bool))
+    assert filled == pytest.approx(np.broadcast_to(scene.mean((0, 1)).round(), filled.shape))
+    np.testing.assert_array_equal(mirrored_along_rows(scene, np.zeros((128, 64), bool)), scene)
+
+
+def test_folded_is_a_mirror_at_each_end():
+    at = np.array([-3.0, 0.0, 4.0, 10.0, 12.0, 23.0])
+    assert folded(at, 10.0).tolist() == [3, 0, 4, 10, 8, 3]

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from posedive.render.appearance import carry_colours, join, sight
+from posedive.render.appearance import carry_colours, join
 from posedive.render.kinship import kinship
 from posedive.render.light import BLACK, EVEN, Light, light_of, spread_outward
 from posedive.render.maps import Maps, condition_fit, render_maps
 from posedive.render.rasterizer import interpolate, rasterize
+from posedive.render.sighting import sight
 from tests.render.people import STANDING, STRIDING, condition
 
 SIZE = (64, 128)

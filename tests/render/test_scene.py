@@ -68,16 +68,18 @@ def test_a_fit_in_its_cameras_own_frame_stands_upright_in_the_picture():
 
 def test_seen_from_where_it_was_seen_a_scene_stays():
     seen_by = camera(8.0)
-    scene = carry_scene([backdrop(seen_by)], stand(seen_by), SIZE, np.random.default_rng(0))
+    scene = carry_scene(backdrop(seen_by), stand(seen_by), SIZE)
     kept = np.s_[:90, :14]  # beside the person and the shadow
-    np.testing.assert_array_equal(scene[kept], street(seen_by)[kept])
+    off = np.abs(scene[kept].astype(int) - street(seen_by)[kept])
+    assert off.max() <= 10  # where floor meets wall
+    assert (off > 0).any(axis=-1).mean() < 0.03
 
 
 @pytest.mark.parametrize("elevation_deg", [3.0, 20.0])
 def test_floor_and_wall_are_where_the_new_view_sees_them(elevation_deg):
     """Their colours say where they are: 25 grey values are a metre."""
     old, new = camera(10.0), camera(elevation_deg, focal=4.0)
-    scene = carry_scene([backdrop(old)], stand(new), SIZE, np.random.default_rng(0)).astype(int)
+    scene = carry_scene(backdrop(old), stand(new), SIZE).astype(int)
     expected = street(new).astype(int)
     is_floor = expected[..., 2] == 0
     assert is_floor[100, 5] and is_floor.mean() > 0.25
@@ -90,24 +92,25 @@ def test_floor_and_wall_are_where_the_new_view_sees_them(elevation_deg):
         assert np.median(off[seen & ~is_floor]) <= 6
 
 
-def test_nobody_is_left_and_what_is_behind_them_comes_from_others():
-    cameras = [camera(6.0 + i) for i in range(5)]
-    rng = np.random.default_rng(0)
-    grain = rng.integers(-20, 21, (5, *SIZE[::-1], 1))
-    seen = []
-    for seen_by, noise in zip(cameras, grain, strict=True):
-        one = backdrop(seen_by)
-        rgb = np.where(one.person[..., None], one.rgb, (one.rgb + noise).clip(0, 200))
-        seen.append(Backdrop(rgb.astype(np.uint8), one.person, one.stand))
-    scene = carry_scene(seen, seen[0].stand, SIZE, rng)
-    assert scene.max() <= 202  # the people are white
-    behind = np.s_[40:90, 28:36, 0]
-    alone = carry_scene(seen[:1], seen[0].stand, SIZE, rng)
-    assert scene[behind].std(axis=1).mean() > 3 * alone[behind].std(axis=1).mean()
+def test_nobody_is_left_and_behind_them_is_what_is_beside_them():
+    one = backdrop(camera(6.0))
+    grain = np.random.default_rng(0).integers(-20, 21, (*SIZE[::-1], 1))
+    rgb = np.where(one.person[..., None], 255, (one.rgb + grain).clip(0, 200)).astype(np.uint8)
+    scene = carry_scene(Backdrop(rgb, one.person, one.stand), one.stand, SIZE).astype(float)
+    assert scene.max() <= 200  # the person is white
+    behind, beside = scene[40:90, 28:36], scene[40:90, 2:10]
+    assert np.abs(behind.mean(axis=(1,)) - beside.mean(axis=1)).max() < 40
+    assert behind[..., 0].std(axis=1).mean() > 0.4 * beside[..., 0].std(axis=1).mean()
+
+
+def test_below_its_edge_an_image_goes_on_with_floor():
+    low, high = camera(4.0, focal=6.0), camera(40.0, focal=2.0)
+    scene = carry_scene(backdrop(low), stand(high), SIZE)
+    assert (scene[-10:, :, 2] == 0).all()  # blue is of the wall
 
 
 def test_any_camera_gets_a_scene():
     for elevation_deg in (-20.0, 0.0, 89.9, 90.0):
         target = stand(camera(elevation_deg))
-        scene = carry_scene([backdrop(camera(5.0))], target, SIZE, np.random.default_rng(0))
+        scene = carry_scene(backdrop(camera(5.0)), target, SIZE)
         assert scene.shape == (128, 64, 3) and scene.std() > 0

@@ -4,9 +4,10 @@ import numpy as np
 import torch
 
 from posedive.diffusion.backends import choose_backend, choose_dtype, place
+from posedive.diffusion.detail import keep_carried
 from posedive.diffusion.sampler import generate
 from posedive.diffusion.weights import load_generator
-from posedive.jobs.stages.rows import Rows, from_png, to_png
+from posedive.jobs.stages.rows import Rows, from_png, mask_from_png, to_png
 from posedive.spec.generate import Generator
 
 
@@ -19,6 +20,7 @@ class Diffusion:
         self.generator = place(load_generator(asked.weights, backend), device, dtype)
 
     def draw(self, rows: Rows, chosen: list[int]) -> list[bytes]:
+        composite = np.stack([from_png(rows["composite"][i]) for i in chosen])
         distinct = list(dict.fromkeys(rows["reference"][i] for i in chosen))
         pictures = generate(
             self.generator,
@@ -28,11 +30,14 @@ class Diffusion:
                 name: np.stack([from_png(rows[name][i]) for i in chosen])
                 for name in self.generator.config.conditions
             },
-            composite=np.stack([from_png(rows["composite"][i]) for i in chosen]),
+            composite=composite,
             seeds=[int(rows["seed"][i]) for i in chosen],
             steps=self.asked.steps,
             guidance_scale=self.asked.guidance_scale,
             guidance_interval=self.asked.guidance_interval,
             sampler=self.asked.sampler,
         )
+        if self.asked.detail == "carried":
+            person = np.stack([mask_from_png(rows["person"][i]) for i in chosen])
+            pictures = keep_carried(pictures, composite, person)
         return [to_png(picture) for picture in pictures]
