@@ -14,7 +14,8 @@ demo: .venv/.installed
 
 test: .venv/.installed
 	scripts/system_packages
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -m "not slow" -n 2
+	.venv/bin/python -m pytest -m slow
 
 check: .venv/.installed
 	scripts/check

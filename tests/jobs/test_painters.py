@@ -1,4 +1,4 @@
-"""The two controls: what they draw is what their names say."""
+"""Who draws: what they draw is what their names say."""
 
 import json
 
@@ -11,19 +11,19 @@ from posedive.jobs.planning import planned
 from posedive.jobs.references import NAME
 from posedive.jobs.sources import people_of
 from posedive.jobs.stages.painters import conditions_of, digest_of, painter
-from posedive.jobs.stages.rows import from_png, to_png
+from posedive.jobs.stages.rows import Rows, from_png, mask_from_png, mask_to_png, to_png
 from posedive.render.maps import condition_fit, render_maps
 from posedive.spec.generate import Generate
 
 
 @pytest.fixture
 def asked(tmp_path):
-    def spec(weights: str) -> Generate:
+    def spec(weights: str, **generator) -> Generate:
         return Generate.model_validate(
             {
                 "kind": "generate",
                 "dataset": {"name": "embedded", "seed": 7, "identities": 2},
-                "generator": {"weights": weights},
+                "generator": {"weights": weights} | generator,
                 "images_per_identity": 2,
                 "output": {"uri": str(tmp_path)},
             }
@@ -57,3 +57,37 @@ def test_an_oracle_draws_the_person_of_the_pair_where_the_condition_has_them(ask
         np.testing.assert_array_equal(picture, truth)
         mask = render_maps(body, fit, spec.size).mask
         assert (mask & foreground).sum() > 0.8 * mask.sum()
+
+
+@pytest.fixture(scope="module")
+def rows() -> Rows:
+    """One pair of noise."""
+    rng = np.random.default_rng(0)
+
+    def picture(channels: int) -> bytes:
+        return to_png(rng.integers(0, 256, (128, 64, channels)).astype(np.uint8))
+
+    columns = {name: [picture(3)] for name in ("reference", "depth", "normals", "skeleton")}
+    person = np.zeros((128, 64), bool)
+    person[40:90, 20:44] = True
+    return columns | {
+        "appearance": [picture(4)],
+        "composite": [picture(3)],
+        "person": [mask_to_png(person)],
+        "seed": [3],
+    }
+
+
+def test_a_mask_comes_back_from_its_png(rows):
+    mask = mask_from_png(rows["person"][0])
+    assert mask.dtype == bool and mask[40:90, 20:44].all() and mask.sum() == 50 * 24
+
+
+def test_carried_detail_changes_the_person_alone_and_only_when_asked(asked, rows):
+    carried, drawn = (
+        from_png(painter(asked("embedded", steps=1, detail=detail)).draw(rows, [0])[0])
+        for detail in ("carried", "drawn")
+    )
+    changed = (carried != drawn).any(axis=-1)
+    assert changed.any()
+    assert not changed[~mask_from_png(rows["person"][0])].any()
