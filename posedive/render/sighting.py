@@ -6,6 +6,7 @@ bridges the legs several images tell (skirt.hem_of): `in_skirt` reads an image o
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -100,6 +101,7 @@ def sight(
     return _shown(body, body.faces, shot)
 
 
+@lru_cache(maxsize=16)  # a person's images, for each of their references
 def in_skirt(model, sighting: Sighting, hem: int) -> Sighting:
     """The same image of somebody whose skirt reaches down to the bridge's rung `hem`."""
     body = kinship(model)
