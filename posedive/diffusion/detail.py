@@ -1,15 +1,14 @@
-"""Where a person's pixels were carried from a photograph, a drawn picture need not draw them anew.
+"""What was carried from photographs, person and scene, a drawn picture need not draw anew.
 
-In: drawn pictures, the composites that they started from, and where those show the person. Out: the
-pictures with the carried pixels in place of the drawn ones, wherever the two agree but for detail.
-A small network draws the mean of what may be, which is blurred; who somebody is lies in the detail.
-Where the network departs from the composite (a bag, a skirt's other side), and all around the
-person, its picture stays.
+In: drawn pictures, and the composites that they started from. Out: the pictures with the
+composites' pixels in place of the drawn ones, wherever the two differ by detail alone. A small
+network draws the mean of what may be, which is blurred; who somebody is lies in the detail. Where
+the network departs from the composite (a bag, a shadow, a skirt's other side) its picture stays.
 """
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 
 _DETAIL = 3 / 128  # deviation of the blur that leaves no detail, in heights
 _DEPARTURE = 24.0  # grey levels by which blurred pictures differ where one is not the other's
@@ -18,14 +17,12 @@ _DEPARTURE = 24.0  # grey levels by which blurred pictures differ where one is n
 def keep_carried(
     drawn: UInt8[np.ndarray, "batch height width 3"],
     composite: UInt8[np.ndarray, "batch height width 3"],
-    person: Bool[np.ndarray, "batch height width"],
 ) -> UInt8[np.ndarray, "batch height width 3"]:
-    return np.stack([_kept(*of_one) for of_one in zip(drawn, composite, person, strict=True)])
+    return np.stack([_kept(*of_one) for of_one in zip(drawn, composite, strict=True)])
 
 
-def _kept(drawn: np.ndarray, composite: np.ndarray, person: np.ndarray) -> np.ndarray:
+def _kept(drawn: np.ndarray, composite: np.ndarray) -> np.ndarray:
     apart = drawn.astype(np.float32) - composite
     coarse = cv2.GaussianBlur(apart, (0, 0), _DETAIL * len(drawn))
     agreed = np.exp(-(coarse**2).mean(axis=-1, keepdims=True) / (2 * _DEPARTURE**2))
-    mixed = np.round(drawn - agreed * apart).astype(np.uint8)
-    return np.where(person[..., None], mixed, drawn)
+    return np.round(drawn - agreed * apart).astype(np.uint8)

@@ -50,13 +50,11 @@ class Looks:
 @dataclass(frozen=True, eq=False)
 class Appearance:
     """rgb (H, W, 3) uint8; validity (H, W) uint8 of SEEN, ELSEWHERE, MIRRORED, OPPOSITE, FILLED,
-    and 0 outside the body; composite (H, W, 3) uint8; person (H, W) bool: where the composite shows
-    any of the dressed body."""
+    and 0 outside the body; composite (H, W, 3) uint8."""
 
     rgb: np.ndarray
     validity: np.ndarray
     composite: np.ndarray
-    person: np.ndarray
 
 
 def join(model, reference: Sighting, others: Sequence[Sighting] = ()) -> Looks:
@@ -117,7 +115,6 @@ def carry_colours(
         rgb=np.round(rgb).clip(0, 255).astype(np.uint8),
         validity=np.where(on_body, validity, 0).astype(np.uint8),
         composite=np.round(composite).clip(0, 255).astype(np.uint8),
-        person=coverage > 0,
     )
 
 

@@ -18,12 +18,10 @@ from posedive.render.sighting import Sighting, sight
 @dataclass(frozen=True, eq=False)
 class DrawnCondition:
     """maps: name -> uint8 (H, W, 3), and (H, W, 4) for appearance, whose last is the validity.
-    composite: the appearance pasted on a background; black without appearance. person (H, W) bool:
-    where the composite shows the dressed body."""
+    composite: the appearance pasted on a background; black without appearance."""
 
     maps: dict[str, np.ndarray]
     composite: np.ndarray
-    person: np.ndarray
     target: Maps
 
 
@@ -51,4 +49,4 @@ def draw_conditions(
         return DrawnCondition(maps, np.zeros_like(drawn.depth), np.zeros_like(drawn.mask), drawn)
     carried = carry_colours(model, looks, drawn, background)
     maps["appearance"] = np.dstack([carried.rgb, carried.validity])
-    return DrawnCondition(maps, carried.composite, carried.person, drawn)
+    return DrawnCondition(maps, carried.composite, drawn)

@@ -64,8 +64,8 @@ class Generator(Part):
     )
     detail: Literal["carried", "drawn"] = Field(
         default="carried",
-        description="carried: of the person, pixels of the appearance map are kept where the drawn"
-        " picture differs by detail alone; drawn: all is as the network draws it",
+        description="carried: pixels carried from photographs are kept where the drawn picture"
+        " differs by detail alone; drawn: all is as the network draws it",
     )
     batch_size: int = Field(default=8, gt=0, description="pairs per forward pass")
     precision: Precision = Field(default="auto", description="auto: what the device does best")

@@ -7,7 +7,7 @@ from posedive.diffusion.backends import choose_backend, choose_dtype, place
 from posedive.diffusion.detail import keep_carried
 from posedive.diffusion.sampler import generate
 from posedive.diffusion.weights import load_generator
-from posedive.jobs.stages.rows import Rows, from_png, mask_from_png, to_png
+from posedive.jobs.stages.rows import Rows, from_png, to_png
 from posedive.spec.generate import Generator
 
 
@@ -20,16 +20,17 @@ class Diffusion:
         self.generator = place(load_generator(asked.weights, backend), device, dtype)
 
     def draw(self, rows: Rows, chosen: list[int]) -> list[bytes]:
-        composite = np.stack([from_png(rows["composite"][i]) for i in chosen])
+        def images(name: str) -> np.ndarray:
+            return np.stack([from_png(rows[name][i]) for i in chosen])
+
         distinct = list(dict.fromkeys(rows["reference"][i] for i in chosen))
+        maps = {name: images(name) for name in self.generator.config.conditions}
+        composite = images("composite")
         pictures = generate(
             self.generator,
             references=np.stack([from_png(png) for png in distinct]),
             reference_index=[distinct.index(rows["reference"][i]) for i in chosen],
-            maps={
-                name: np.stack([from_png(rows[name][i]) for i in chosen])
-                for name in self.generator.config.conditions
-            },
+            maps=maps,
             composite=composite,
             seeds=[int(rows["seed"][i]) for i in chosen],
             steps=self.asked.steps,
@@ -37,7 +38,8 @@ class Diffusion:
             guidance_interval=self.asked.guidance_interval,
             sampler=self.asked.sampler,
         )
-        if self.asked.detail == "carried":
-            person = np.stack([mask_from_png(rows["person"][i]) for i in chosen])
-            pictures = keep_carried(pictures, composite, person)
+        if self.asked.detail == "carried" and "appearance" in maps:
+            # Without a fit, nothing was.
+            carried = maps["appearance"].any(axis=(1, 2, 3), keepdims=True)
+            pictures = np.where(carried, keep_carried(pictures, composite), pictures)
         return [to_png(picture) for picture in pictures]

@@ -11,7 +11,7 @@ from posedive.errors import DatasetError
 from posedive.jobs.drawing import DrawnPair, PairDrawer
 from posedive.jobs.planning import planned_cases
 from posedive.jobs.sources import open_spec_dataset, people_of
-from posedive.jobs.stages.rows import Rows, column, mask_to_png, to_png
+from posedive.jobs.stages.rows import Rows, column, to_png
 from posedive.records import Pair
 from posedive.spec.evaluate import Evaluate
 
@@ -56,7 +56,6 @@ class Draw:
             "seed": pair.seed,
             "reference": to_png(drawn.reference),
             "composite": to_png(drawn.condition.composite),
-            "person": mask_to_png(drawn.condition.person),
             "truth": to_png(truth),
             # What no picture can be nearer to the truth than: the camera's noise is another.
             "true": to_png(self._photograph(pair, drawn, pair.seed + 1)[0]),

@@ -12,7 +12,7 @@ from posedive.jobs.meters import StageMeter
 from posedive.jobs.planning import planned
 from posedive.jobs.references import read_references
 from posedive.jobs.sources import open_spec_dataset, people_of
-from posedive.jobs.stages.rows import Rows, column, mask_to_png, to_png
+from posedive.jobs.stages.rows import Rows, column, to_png
 from posedive.records import Pair, PersonImage
 from posedive.render.viewpoints import viewpoint_of
 from posedive.shards.tar import pair_record
@@ -54,7 +54,7 @@ class Render:
 
     def _row(self, pair: Pair, drawn: DrawnPair | None) -> dict[str, Any]:
         row = {"key": pair.key, "seed": pair.seed, "reason": "", "area_px": 0.0}
-        row |= {name: b"" for name in ("reference", "composite", "person", *self.conditions)}
+        row |= {name: b"" for name in ("reference", "composite", *self.conditions)}
         row["keypoints"] = np.zeros((17, 3), np.float32)
         record = _record(pair, self.images[pair.reference])
         others = [] if drawn is None else drawn.appearance_images
@@ -66,7 +66,6 @@ class Render:
         return row | {
             "reference": to_png(drawn.reference),
             "composite": to_png(condition.composite),
-            "person": mask_to_png(condition.person),
             "keypoints": condition.target.keypoints,
             "area_px": float(condition.target.mask.sum()),
         }

@@ -1,7 +1,7 @@
 """What travels between stages: rows, one per pair, a block one shard, from Render to Commit.
 
     Render   key, shard, seed, record (JSON), reason "", keypoints (17, 3), area_px, and PNG bytes:
-             reference, composite, person (a mask), one per condition; render_s
+             reference, composite, one per condition; render_s
     Denoise  + picture (PNG), actor, begun, ended (s), denoise_s
     Judge    + jpeg, judge_s; reason and record say what the filter found
     Commit   one row per shard: shard, first, kept, reasons, actor, begun, ended, bytes, and the
@@ -43,19 +43,6 @@ def from_png(data: bytes) -> np.ndarray:
     assert image is not None
     swap = cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
     return cv2.cvtColor(image, swap)
-
-
-def mask_to_png(mask: np.ndarray) -> bytes:
-    """(H, W) bool -> PNG."""
-    ok, data = cv2.imencode(".png", mask.astype(np.uint8) * 255, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    assert ok
-    return data.tobytes()
-
-
-def mask_from_png(data: bytes) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    assert image is not None
-    return image > 127
 
 
 def to_jpeg(image: np.ndarray) -> bytes:
