@@ -46,7 +46,7 @@ def draw_conditions(
     maps = {"depth": drawn.depth, "normals": drawn.normals, "skeleton": drawn.skeleton}
     if looks is None:
         maps["appearance"] = np.zeros((size[1], size[0], 4), np.uint8)
-        return DrawnCondition(maps, np.zeros_like(drawn.depth), np.zeros_like(drawn.mask), drawn)
+        return DrawnCondition(maps, np.zeros_like(drawn.depth), drawn)
     carried = carry_colours(model, looks, drawn, background)
     maps["appearance"] = np.dstack([carried.rgb, carried.validity])
     return DrawnCondition(maps, carried.composite, drawn)
