@@ -8,8 +8,7 @@ person before a scene, the baseline any generator must beat. Each image is read 
 
 Each target pixel asks, in this order: the same point of the body in the reference, in the other
 images, the mirrored point, the point on the far side, and last the nearest points that were seen.
-A point counts by how squarely an image saw it and how far it lay from any silhouette, where pixels
-mix two things. Pixels are carried without their camera's light, and the target is lit by that of
+Pixels are carried without their camera's light, and the target is lit by that of
 the reference's. What is left of cameras' colours is brought to the reference's by what both saw.
 """
 
@@ -61,7 +60,8 @@ def join(model, reference: Sighting, others: Sequence[Sighting] = ()) -> Looks:
     """One person's images, all of one size, brought together in the reference's colours."""
     body = kinship(model)
     hem = hem_of(np.stack([s.shot.between for s in (reference, *others)]))
-    reference, *others = (in_skirt(model, s, hem) for s in (reference, *others))
+    if hem:
+        reference, *others = (in_skirt(model, s, hem) for s in (reference, *others))
     sightings = (reference, *(_recoloured(reference, other) for other in others))
     confidence = np.sum([s.confidence for s in sightings], axis=0)
     colours = np.sum([s.colours * s.confidence[:, None] for s in sightings], axis=0)

@@ -46,15 +46,14 @@ def near_person(body: Bool[np.ndarray, "height width"]) -> tuple[int, np.ndarray
 
 def mirrored_along_rows(
     rgb: UInt8[np.ndarray, "height width 3"], hidden: Bool[np.ndarray, "height width"]
-) -> Float[np.ndarray, "height width 3"]:
+) -> UInt8[np.ndarray, "height width 3"]:
     """What is hidden is what lies beside it at the same height, mirrored at the hole's two edges:
-    so floors, walls and streets run, and their grain stays. float32. Where nothing is beside it, as
+    so floors, walls and streets run, and their grain stays. Where nothing is beside it, as
     without_person."""
     height, width = hidden.shape
-    image = rgb.astype(np.float32)
     rows = hidden.any(axis=1)
     if not rows.any():
-        return image
+        return rgb
     first = np.where(rows, hidden.argmax(axis=1), width).astype(np.float32)
     last = np.where(rows, width - hidden[:, ::-1].argmax(axis=1), 0).astype(np.float32)
     middle = 0.5 * (first[rows].min() + last[rows].max())
@@ -63,14 +62,14 @@ def mirrored_along_rows(
     right = _smooth_outline(np.where(rows, last, middle), reach)
     left, right = -left.clip(-width, 0)[:, None], right.clip(0, width)[:, None]
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height))
-    beside = right + folded(x - right, width - right), left - folded(x - left, left)
-    from_right, from_left = (
-        cv2.remap(
-            image, (at - 0.5).astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        for at in beside
-    )  # fmt: skip
+    image = rgb.astype(np.float32)
+
+    def at(column: np.ndarray) -> np.ndarray:
+        where = (column - 0.5).astype(np.float32), y.astype(np.float32)
+        return cv2.remap(image, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    from_left = at(left - folded(x - left, left))
+    from_right = at(right + folded(x - right, width - right))
     # The side that shows more tells more.
     share = left / np.maximum(left + width - right, 1e-6)
     across = (x - left) / np.maximum(right - left, 1e-6)
@@ -82,7 +81,8 @@ def mirrored_along_rows(
         filled = np.where(
             (shows_left | shows_right)[..., None], filled, without_person(rgb, hidden)
         )
-    return np.where(((x > left) & (x < right))[..., None], filled, image)
+    inside = ((x > left) & (x < right))[..., None]
+    return np.where(inside, np.round(filled).clip(0, 255).astype(np.uint8), rgb)
 
 
 def folded(x: np.ndarray, room: np.ndarray | float) -> np.ndarray:

@@ -52,7 +52,7 @@ class Backdrop:
 
     @cached_property
     def empty(self) -> np.ndarray:
-        """(H, W, 3) float32: without the person, what sticks out of the body, and the floor in its
+        """(H, W, 3) uint8: without the person, what sticks out of the body, and the floor in its
         shadow."""
         height, width = self.person.shape
         points = _points(self.stand, (width, height))
@@ -80,7 +80,9 @@ def carry_scene(
     row = 0.5 * height + scale * y
     row = np.where(row > height, height - folded(row - height, _FLOOR * height), np.abs(row))
     at = (column - 0.5).astype(np.float32), (folded(row, height) - 0.5).astype(np.float32)
-    scene = cv2.remap(backdrop.empty, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    scene = cv2.remap(
+        backdrop.empty.astype(np.float32), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     scene = cv2.resize(scene, size, interpolation=cv2.INTER_AREA)
     return np.round(scene).clip(0, 255).astype(np.uint8)
 

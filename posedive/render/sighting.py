@@ -6,7 +6,7 @@ bridges the legs several images tell (skirt.hem_of): `in_skirt` reads an image o
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -49,22 +49,26 @@ class Shot:
 class Sighting:
     """What one image shows of a person; about 0.6 MB at 64x128.
 
-    rgb (H, W, 3) float32, without its light; mask (H, W) bool: where the body is, dressed;
-    background (H, W, 3) uint8: without the person. depth, clearance (h, w): the z-buffer, and the
-    distance to the nearest silhouette in the image's pixels, less where the background shines
-    through. colours (V, 3), confidence (V,): of each vertex, where the image sees it; spread
-    (V, 3): a colour for each vertex, from what the image sees of its kin.
+    rgb (H, W, 3) float32, without its light; mask (H, W) bool: where the body is, dressed. depth,
+    clearance (h, w): the z-buffer, and the distance to the nearest silhouette in the image's
+    pixels, less where the background shines through. colours (V, 3), confidence (V,): of each
+    vertex, where the image sees it; spread (V, 3): a colour for each vertex, from what the image
+    sees of its kin.
     """
 
     shot: Shot
     rgb: np.ndarray
     mask: np.ndarray
-    background: np.ndarray
     depth: np.ndarray
     clearance: np.ndarray
     colours: np.ndarray
     confidence: np.ndarray
     spread: np.ndarray
+
+    @cached_property
+    def background(self) -> np.ndarray:
+        """(H, W, 3) uint8: the image without the person."""
+        return without_person(self.shot.rgb, self.mask)
 
     @property
     def normals(self) -> np.ndarray:
@@ -105,7 +109,7 @@ def sight(
 def in_skirt(model, sighting: Sighting, hem: int) -> Sighting:
     """The same image of somebody whose skirt reaches down to the bridge's rung `hem`."""
     body = kinship(model)
-    return _shown(body, body.faces_with_skirt(hem), sighting.shot) if hem else sighting
+    return _shown(body, body.faces_with_skirt(hem), sighting.shot)
 
 
 def _shown(body: Kinship, faces: np.ndarray, shot: Shot) -> Sighting:
@@ -126,7 +130,6 @@ def _shown(body: Kinship, faces: np.ndarray, shot: Shot) -> Sighting:
         shot=shot,
         rgb=pixels,
         mask=covered | shot.body,
-        background=without_person(shot.rgb, covered | shot.body),
         depth=raster.depth,
         clearance=clearance,
         colours=colours,

@@ -15,7 +15,7 @@ from posedive.body.skeleton import SMPL_JOINTS
 from posedive.render.camera import project_camera_space
 from posedive.render.maps import Maps
 
-_ROWS = 12  # from crotch to ankle
+_RUNGS = 12  # from crotch to ankle
 _LEGS = (("left_hip", "left_knee"), ("right_hip", "right_knee"))
 _ACROSS = np.linspace(0.1, 0.9, 9)  # where between the legs is looked
 # Of what is seen between the legs, so much must look like the person, and be so many pixels.
@@ -24,7 +24,7 @@ _SURE_SHARE, _SURE_PIXELS = 0.38, 20.0
 
 @dataclass(frozen=True, eq=False)
 class Bridge:
-    """rungs (rows, 2 front and back, 2 left and right): vertices of the body, from crotch to
+    """rungs (rungs + 1, front and back, left and right): vertices of the body, from crotch to
     ankle."""
 
     rungs: np.ndarray
@@ -43,14 +43,14 @@ def bridge_of(vertices: Float[np.ndarray, "vertices 3"], weights: np.ndarray) ->
         np.flatnonzero(weights[:, [SMPL_JOINTS.index(j) for j in names]].sum(axis=1) > 0.5)
         for names in _LEGS
     ]
-    inner = max(vertices[leg, 1].max() for leg in legs)
+    highest = max(vertices[leg, 1].max() for leg in legs)
     bottom = max(vertices[leg, 1].min() for leg in legs)
-    # The crotch: the highest point at which the legs are apart.
+    # The crotch is the lowest point of what lies between the legs.
     middle = np.abs(vertices[:, 0] - vertices[:, 0].mean()) < 0.03
-    below = middle & (vertices[:, 1] < inner)
-    top = vertices[below, 1].min() if below.any() else inner
+    below = middle & (vertices[:, 1] < highest)
+    top = vertices[below, 1].min() if below.any() else highest
     rungs = []
-    for y in np.linspace(top, bottom, _ROWS + 1):
+    for y in np.linspace(top, bottom, _RUNGS + 1):
         ends = []
         for leg in legs:
             near = leg[np.argsort(np.abs(vertices[leg, 1] - y))[:24]]

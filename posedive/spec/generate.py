@@ -59,8 +59,8 @@ class Generator(Part):
     )
     background: Literal["camera", "reference"] = Field(
         default="camera",
-        description="what stands behind the person: a scene of the reference's camera, made of"
-        " images of others, anew for each pair; or the reference's own",
+        description="what stands behind the person: a scene of the reference's camera, from"
+        " another person's image, anew for each pair; or the reference's own",
     )
     detail: Literal["carried", "drawn"] = Field(
         default="carried",
