@@ -1,6 +1,6 @@
 """Shards -> the files that a trainer, a hub and an auditor read beside them, all derived.
 
-    index.parquet       where each picture's bytes are (see index)
+    index.parquet       where each picture's bytes are (see index_file)
     sizes.json          {tar: samples}, as webdataset's users keep it
     _info.json          splits, tars, samples in each, as timm's reader takes it, and the plan
     contact_sheet.jpg   some pictures, for people
@@ -19,14 +19,13 @@ import logging
 from collections import Counter
 from typing import Any
 
-import pyarrow as pa
 from PIL import Image
 
 from posedive.errors import ShardError
 from posedive.shards.card import Facts, strictest, write_card
 from posedive.shards.document import layout_of, read_document
-from posedive.shards.index import NAME as INDEX
-from posedive.shards.index import encode_index, shard_rows, table_of
+from posedive.shards.index_file import NAME as INDEX
+from posedive.shards.index_file import IndexWriter, shard_rows, table_of
 from posedive.shards.layout import PREFIX, Layout
 from posedive.shards.takedown import SUCCESS, ask, remove_people, taken_down
 from posedive.storage import Store
@@ -62,9 +61,9 @@ def finalize(store: Store) -> dict[str, Any]:
 def _write_all(
     store: Store, layout: Layout, document: dict[str, Any], orders: dict[int, dict[str, Any]]
 ) -> dict[str, Any]:
-    facts, tables, shards, pictures = _read(store, layout, document)
+    facts, index, shards, pictures = _read(store, layout, document)
     files = {
-        INDEX: encode_index(tables, document["digest"], shards),
+        INDEX: index,
         "sizes.json": _json({_base(name): told["samples"] for name, told in shards.items()}),
         "_info.json": _info(document, shards, facts),
         SHEET: _sheet(pictures),
@@ -109,10 +108,10 @@ def take_down(store: Store, pid: int) -> dict[str, Any]:
 
 def _read(
     store: Store, layout: Layout, document: dict[str, Any]
-) -> tuple[Facts, list[pa.Table], dict[str, dict[str, Any]], list[bytes]]:
-    """All shards, one in memory at a time: facts, index rows, what is told of each, pictures."""
+) -> tuple[Facts, bytes, dict[str, dict[str, Any]], list[bytes]]:
+    """All shards, one in memory at a time: facts, the index, what is told of each, pictures."""
     split = str(document["spec"].get("dataset", {}).get("split", "train"))
-    facts, tables, shards = Facts(), [], {}
+    facts, index_file, shards = Facts(), IndexWriter(), {}
     every = max(1, layout.num_shards // (SHEET_COLUMNS * SHEET_ROWS))
     of_each = -(-SHEET_COLUMNS * SHEET_ROWS // layout.num_shards)
     pictures: list[bytes] = []
@@ -129,14 +128,15 @@ def _read(
         if manifest["plan"] != document["digest"]:
             raise ShardError(f"{name}: made for another plan; run `posedive verify {store.uri}`")
         shards[name] = told
-        tables.append(table_of(rows))
+        index_file.add(table_of(rows))
         facts.rejected.update(map(str, manifest["rejected"].values()))
         for row in rows:
             at = row["record_offset"]
             facts.add(row, json.loads(data[at : at + row["record_size"]]))
         shown = rows[:: max(1, len(rows) // of_each)][:of_each] if index % every == 0 else []
         pictures += [data[row["offset"] : row["offset"] + row["size"]] for row in shown]
-    return facts, tables, shards, pictures[: SHEET_COLUMNS * SHEET_ROWS]
+    written = index_file.close(document["digest"], shards)
+    return facts, written, shards, pictures[: SHEET_COLUMNS * SHEET_ROWS]
 
 
 def _info(document: dict[str, Any], shards: dict[str, dict[str, Any]], facts: Facts) -> bytes:

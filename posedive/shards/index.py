@@ -1,48 +1,19 @@
-"""The offset index: index.parquet, one row per picture -> where its bytes are and whose they are.
+"""Pictures as columns, from an output's index.parquet or a real set: what every loader reads from.
 
-Columns: shard (object name), offset and size (bytes, of the JPEG), key, pid, camid, split, scores
-(struct of numbers), sha256 (of the JPEG, 32 bytes), record_offset and record_size (of its JSON).
-Rows lie in the order of the shards and of their keys, so an identity's are next to each other.
-The file's metadata holds, as JSON under `posedive`, the plan's digest and each shard's bytes,
-samples and sha256.
+In: an output's URI, or images as trainers list them. Out: an Index, which may be merged with others
+and cut to rows; no picture is read. The file itself is index_file's.
 """
 
-import hashlib
-import io
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from posedive.errors import ShardError, StorageError
-from posedive.shards.layout import pid_camid_of
-from posedive.shards.tar import Sample, check_members, walk_members
+from posedive.shards.index_file import COLUMNS, MEND, NAME, read_table
 from posedive.storage import Reader, open_reader
-
-NAME = "index.parquet"
-FORMAT = "posedive-index/1"
-SCORES = ("confidence", "reference_confidence", "oks")  # null where a record has none
-RECORD = ("record_offset", "record_size")
-MEND = "run `posedive finalize URI` to build it anew from the tars"
-
-_SCHEMA = {
-    "shard": pa.string(),
-    "offset": pa.int64(),
-    "size": pa.int64(),
-    "key": pa.string(),
-    "pid": pa.int64(),
-    "camid": pa.int64(),
-    "split": pa.string(),
-    "scores": pa.struct([(name, pa.float64()) for name in SCORES]),
-    "sha256": pa.binary(32),
-    "record_offset": pa.int64(),
-    "record_size": pa.int64(),
-}
 
 
 @dataclass(frozen=True)
@@ -96,88 +67,6 @@ class Index:
         return Index(self.objects, *(column[rows] for column in columns))
 
 
-def shard_rows(data: bytes, name: str, split: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows of one tar, and what is told of it: {"bytes", "samples", "sha256", "manifest"}.
-
-    Raises ShardError as reading the shard does.
-    """
-    spans = walk_members(data, name)
-    members = [(member, data[at : at + size]) for member, at, size in spans]
-    manifest, samples = check_members(members, name)
-    rows = sample_rows(name, spans, manifest, samples, split)
-    told = {
-        "bytes": len(data),
-        "samples": len(rows),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
-    return rows, told | {"manifest": manifest}
-
-
-def sample_rows(
-    name: str,
-    spans: list[tuple[str, int, int]],
-    manifest: dict[str, Any],
-    samples: list[Sample],
-    split: str,
-) -> list[dict[str, Any]]:
-    """As shard_rows, of a shard that is read and checked already."""
-    where = {member: (at, size) for member, at, size in spans}
-    rows = []
-    for sample in samples:
-        pid, camid = pid_camid_of(sample.key)
-        (offset, size), record = where[f"{sample.key}.jpg"], where[f"{sample.key}.json"]
-        rows.append(
-            {
-                "shard": name,
-                "offset": offset,
-                "size": size,
-                "key": sample.key,
-                "pid": pid,
-                "camid": camid,
-                "split": split,
-                "scores": _scores(sample.record),
-                "sha256": bytes.fromhex(manifest["sha256"][f"{sample.key}.jpg"]),
-                "record_offset": record[0],
-                "record_size": record[1],
-            }
-        )
-    return rows
-
-
-def table_of(rows: list[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(rows, schema=pa.schema(list(_SCHEMA.items())))
-
-
-def rows_of(table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """(shard, key, offset, size, pid, camid, sha256, record_offset, record_size) of each row."""
-    names = ("shard", "key", "offset", "size", "pid", "camid", "sha256", *RECORD)
-    return zip(*(table.column(name).to_pylist() for name in names), strict=True)
-
-
-def encode_index(tables: Sequence[pa.Table], plan: str, shards: dict[str, dict[str, Any]]) -> bytes:
-    """index.parquet. plan: the digest; shards: {name: {"bytes", "samples", "sha256"}}."""
-    told = {"format": FORMAT, "plan": plan, "shards": shards}
-    table = pa.concat_tables(tables).replace_schema_metadata(
-        {"posedive": json.dumps(told, sort_keys=True)}
-    )
-    out = io.BytesIO()
-    pq.write_table(table, out, compression="zstd")
-    return out.getvalue()
-
-
-def read_table(data: bytes, where: str) -> tuple[pa.Table, dict[str, Any]]:
-    """The table and the told metadata of an index. Raises ShardError for anything else."""
-    try:
-        table = pq.read_table(pa.BufferReader(data))
-        told = json.loads((table.schema.metadata or {})[b"posedive"])
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise ShardError(f"{where}: no offset index ({type(error).__name__}); {MEND}") from error
-    absent = sorted(_SCHEMA.keys() - set(table.column_names))
-    if told.get("format") != FORMAT or absent:
-        raise ShardError(f"{where}: expected format {FORMAT!r}, absent columns: {absent}; {MEND}")
-    return table, told
-
-
 def open_index(uri: str) -> Index:
     """The index of an output, at file, s3:// or http(s)://.
 
@@ -196,7 +85,7 @@ def read_index(store: Reader) -> Index:
     shards = told["shards"]
     names = sorted(shards)
     number = {name: at for at, name in enumerate(names)}
-    columns = {name: table.column(name) for name in _SCHEMA}
+    columns = {name: table.column(name) for name in COLUMNS}
     keys = np.array(columns["key"].to_pylist(), object)
     _check_once(keys, where)
     try:
@@ -288,9 +177,3 @@ def _check_once(keys: np.ndarray, where: str) -> None:
             f"{where}: key {str(unique[counts > 1][0])!r} is there twice, expected once; run"
             " `posedive verify URI` to see which shard doubles it, then `posedive finalize URI`"
         )
-
-
-def _scores(record: dict[str, Any]) -> dict[str, float]:
-    scores = record.get("scores")
-    told = scores if isinstance(scores, dict) else {}
-    return {name: float(told[name]) for name in SCORES if type(told.get(name)) in (int, float)}

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from posedive.errors import ShardError
 from posedive.shards.document import layout_of, read_document
-from posedive.shards.index import NAME as INDEX
-from posedive.shards.index import read_table, rows_of, sample_rows, table_of
+from posedive.shards.index_file import NAME as INDEX
+from posedive.shards.index_file import read_table, rows_of, sample_rows, table_of
 from posedive.shards.layout import PREFIX, Layout, pair_seed, pid_camid_of
 from posedive.shards.takedown import taken_down
 from posedive.shards.tar import MANIFEST, check_members, walk_members

@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader
 from posedive.errors import RequestError, ShardError, StorageError
 from posedive.shards import loaders
 from posedive.shards.finalize import finalize, take_down
-from posedive.shards.index import encode_index, merge, open_index, read_table, real_index
+from posedive.shards.index import merge, open_index, real_index
+from posedive.shards.index_file import IndexWriter, read_table
 from posedive.shards.loaders import (
     IndexedDataset,
     PkStream,
@@ -351,8 +352,10 @@ def test_a_shard_that_changed_under_its_index_is_named_and_finalize_mends_it(own
 def test_a_doubled_key_is_named(own_folder):
     path = own_folder / "index.parquet"
     table, told = read_table(path.read_bytes(), "index")
-    doubled = encode_index([table, table.slice(4, 1)], told["plan"], told["shards"])
-    path.write_bytes(doubled)
+    doubled = IndexWriter()
+    doubled.add(table)
+    doubled.add(table.slice(4, 1))
+    path.write_bytes(doubled.close(told["plan"], told["shards"]))
     key = table.column("key")[4].as_py()
     with pytest.raises(ShardError, match=f"key '{key}' is there twice.*posedive finalize URI"):
         IndexedDataset(str(own_folder))
