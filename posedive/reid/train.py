@@ -45,7 +45,7 @@ class Recipe:
     steps: int = 2500
     identities_per_batch: int = 16
     images_per_identity: int = 4
-    generated_per_identity: int = 2
+    generated_per_identity: int = 1
     learning_rate: float = 1.6e-2
     weight_decay: float = 5e-2
     warmup_steps: int = 100

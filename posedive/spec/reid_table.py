@@ -32,7 +32,7 @@ class Yardstick(Part):
     identities_per_batch: int = Field(default=16, gt=1, description="P of a PK batch")
     images_per_identity: int = Field(default=4, gt=1, description="K of a PK batch")
     generated_per_identity: int = Field(
-        default=2, ge=0, description="generated images among an identity's K in a batch"
+        default=1, ge=0, description="generated images among an identity's K in a batch"
     )
 
     @model_validator(mode="after")

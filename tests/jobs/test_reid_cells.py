@@ -27,7 +27,7 @@ from tests.shards.people import WEIGHTS, jpeg, small_plan
 
 ARMS = {
     "baseline": None,
-    "again": {"generate": None, "yardstick.generated_per_identity": 1},
+    "again": {"generate": None, "yardstick.generated_per_identity": 2},
     "composite": {"generator.weights": "composite"},
     "composite_osnet": {"generator.weights": "composite", "yardstick.backbone": "osnet"},
     "few": {"generator.weights": "composite", "take.first": 2},

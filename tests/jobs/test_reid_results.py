@@ -15,7 +15,7 @@ TABLE = {
         "posedive": {},
         "posedive_osnet": {"yardstick.backbone": "osnet"},
         "posedive_five": {"take.first": 5},
-        "mixed": {"yardstick.generated_per_identity": 1},
+        "mixed": {"yardstick.generated_per_identity": 2},
         "other_batch": {"yardstick.images_per_identity": 8},
         "real": {"real_images": "posedive"},
         "oracle": {"generator.weights": "oracle"},
