@@ -5,6 +5,8 @@
     end_to_end_share    pictures a second of the whole job, over those of a bare loop that draws
                         the same batches with the same generator, one thread, without Ray; the loop
                         runs before the job and after it, for a machine that others use as well
+    crowded_share       of the same loop while all other cores compute, over it alone: what the
+                        machine itself takes from any job that uses all of it
     plan_s, job_s       what `posedive plan` says of a second job by the first one's times; what it
                         took. plan_error is the one over the other, less 1
 The job is the embedded one, into a folder that goes again. Start-up counts for neither share.
@@ -13,8 +15,12 @@ STAGE_s are seconds per pair in one process, stage after stage: what `forecast` 
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +120,14 @@ def _compare(asked: Generate) -> dict[str, Any]:
     before = _bare(asked, digest)
     flow = _flow(asked, first=BARE_SHARDS)
     after = _bare(asked, digest)
+    with _other_cores_busy():
+        crowded = _bare(asked, digest)
     open_store(asked.output.uri).put(SUMMARY, json.dumps({"measured": flow["measured"]}).encode())
     bare = {name: (before[name] + after[name]) / 2 for name in before}
     return {
         "busy_share": flow["denoiser_busy"],
         "end_to_end_share": round(flow["images_per_s"] * bare["denoise_s"], 3),
+        "crowded_share": round(bare["denoise_s"] / crowded["denoise_s"], 3),
         "images_per_s": flow["images_per_s"],
         "bare_images_per_s": round(1 / bare["denoise_s"], 2),
         "bare_before_images_per_s": round(1 / before["denoise_s"], 2),
@@ -139,6 +148,18 @@ def _foretell(before: Generate, asked: Generate) -> dict[str, float]:
         "job_s": round(lasted, 1),
         "plan_error": round(predicted / lasted - 1, 3),
     }
+
+
+@contextmanager
+def _other_cores_busy() -> Iterator[None]:
+    spin = [sys.executable, "-c", "while True: pass"]
+    spinning = [subprocess.Popen(spin) for _ in range((os.cpu_count() or 1) - 1)]
+    try:
+        yield
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait()
 
 
 def _bare(asked: Generate, digest: str) -> dict[str, float]:
