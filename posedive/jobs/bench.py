@@ -51,8 +51,8 @@ BATCH, BATCH_S = 8, 0.2
 BATCHES_PER_SHARD, SHARDS_PER_ACTOR = 4, 24
 
 
-def measure(identities: int = 24, images: int = 8, steps: int = 4) -> dict[str, Any]:
-    """identities: as many shards, of `images` pairs each."""
+def measure(identities: int = 24, images: int = 15, steps: int = 4) -> dict[str, Any]:
+    """identities: as many shards, of `images` pairs each, as job files ask for."""
     with tempfile.TemporaryDirectory() as folder:
 
         def asked(name: str, identities: int) -> Generate:

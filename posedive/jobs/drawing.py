@@ -36,7 +36,7 @@ class DrawnPair:
 
 
 class PairDrawer:
-    """Keeps what the images of the last person showed: pairs of one pid follow each other."""
+    """Keeps what is known of the last person's looks: pairs of one pid follow each other."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class PairDrawer:
         self.body, self.dataset, self.size = body, dataset, size
         self.images, self.appearance_images = images, appearance_images
         self.places, self.background = Places(body, self._pixels, images), background
-        self._sightings: tuple[int, dict[str, Sighting | None]] = (0, {})
+        self._forget(pid=0)
 
     def __call__(self, pairs: Sequence[Pair]) -> Iterator[DrawnPair | None]:
         """One for each pair, in order; None where the reference can't be read."""
@@ -61,16 +61,28 @@ class PairDrawer:
         for pair, (vertices, joints) in zip(pairs, posed, strict=True):
             yield self._draw(pair, vertices, joints)
 
+    def _forget(self, pid: int) -> None:
+        """All but whom the next pairs show. By an image's key: its pixels; what it showed; what it
+        and others told, where it is the reference."""
+        self._pid = pid
+        self._read: dict[str, np.ndarray | None] = {}
+        self._sightings: dict[str, Sighting | None] = {}
+        self._known: dict[str, tuple[Looks, list[str]]] = {}
+
     def _draw(self, pair: Pair, vertices: np.ndarray, joints: np.ndarray) -> DrawnPair | None:
+        if pair.pid != self._pid:
+            self._forget(pair.pid)
         of_pid = self.images[pair.pid]
         reference = next(image for image in of_pid if image.key == pair.reference)
-        rgb = self._pixels(reference)
+        rgb = self._once(reference)
         if rgb is None:
             return None
         looks, others, scene = None, [], None
         fit = condition_fit(self.body, pair.condition, self.size, vertices)
         if self.appearance_images and reference.fit is not None:
-            looks, others = self._looks(reference, of_pid)
+            if reference.key not in self._known:
+                self._known[reference.key] = self._looks(reference, of_pid)
+            looks, others = self._known[reference.key]
             if self.background == "camera":
                 stand = stand_of(to_camera(vertices, fit.camera), fit.camera)
                 scene = self.places.scene(pair, stand, self.size)
@@ -87,18 +99,20 @@ class PairDrawer:
         return join(self.body, first, list(seen.values())), list(seen)
 
     def _sighting(self, image: PersonImage) -> Sighting | None:
-        """Read once per person. None when unreadable."""
-        if self._sightings[0] != image.pid:
-            self._sightings = image.pid, {}
-        known = self._sightings[1]
-        if image.key not in known:
-            rgb = self._pixels(image)
+        """Told once per person. None when unreadable."""
+        if image.key not in self._sightings:
+            rgb = self._once(image)
             assert image.fit is not None
-            known[image.key] = None
+            self._sightings[image.key] = None
             if rgb is not None:
                 light = self.places.light(image.camid)
-                known[image.key] = read_sighting(self.body, rgb, image.fit, light)
-        return known[image.key]
+                self._sightings[image.key] = read_sighting(self.body, rgb, image.fit, light)
+        return self._sightings[image.key]
+
+    def _once(self, image: PersonImage) -> np.ndarray | None:
+        if image.key not in self._read:
+            self._read[image.key] = self._pixels(image)
+        return self._read[image.key]
 
     def _pixels(self, image: PersonImage) -> np.ndarray | None:
         try:
