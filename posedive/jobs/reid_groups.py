@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from posedive.jobs.figures import elevation_group
 from posedive.jobs.reid_cells import TESTS
-from posedive.jobs.reid_results import Results
+from posedive.jobs.reid_results import Results, share_of
 from posedive.jobs.sources import images_of, open_spec_dataset
 from posedive.records import Fit
 from posedive.render.viewpoints import upright_orient, viewpoint_of
@@ -95,8 +95,7 @@ def _figures(
         told[arm]["gain"] = round(mAP[arm] - mAP[compared["baseline"]], 2)
         if "oracle" in compared:
             most = mAP[compared["oracle"]] - mAP[compared["baseline"]]
-            share = round(told[arm]["gain"] / most, 3) if most > 0 else None
-            told[arm]["share_of_oracle"] = share
+            told[arm]["share_of_oracle"] = share_of(told[arm]["gain"], most)
     return told
 
 

@@ -16,6 +16,7 @@ from scipy import stats
 from posedive.spec.reid_table import Arm
 
 SCORES = ("mAP", "rank1")
+LEAST_TO_SHARE = 2.0  # mAP; trainings differ by as much
 OF_MIXING = {"generated_per_identity"}  # of no meaning for real images alone
 OF_PAINTING = {"generator", "filter", "output"}  # fields that conditions don't depend on
 Results = dict[str, dict[str, Any]]
@@ -48,8 +49,7 @@ def summary(
             of_oracle = {test: _gain(results, oracle, baseline, test)["mean"] for test in tests}
             results[name]["oracle"] = oracle
             results[name]["share_of_oracle"] = {
-                test: round(gain[test]["mean"] / most, 3) if most > 0 else None
-                for test, most in of_oracle.items()
+                test: share_of(gain[test]["mean"], most) for test, most in of_oracle.items()
             }
     return results
 
@@ -78,6 +78,11 @@ def oracle_of(arms: dict[str, Arm], name: str) -> str | None:
         and _conditions(arm) == wanted
     )
     return next(alike, None)
+
+
+def share_of(gain: float, most: float) -> float | None:
+    """Of the oracle's gain `most`, mAP; None where there is next to nothing to share."""
+    return round(gain / most, 3) if most >= LEAST_TO_SHARE else None
 
 
 def interval(values: Sequence[float]) -> dict[str, Any]:

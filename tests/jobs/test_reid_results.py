@@ -73,9 +73,10 @@ def test_an_arm_is_compared_with_its_own_yardstick_and_its_own_conditions():
     assert [name for name, arm in arms.items() if "share_of_oracle" in arm] == ["oracle"]
 
 
-def test_an_oracle_that_gains_nothing_has_no_share():
-    arms = told(baseline=[20], posedive=[21], oracle=[20])
-    assert arms["posedive"]["share_of_oracle"]["diverse"] is None
+@pytest.mark.parametrize(("oracle", "share"), [(20, None), (21.5, None), (22, 0.5)])
+def test_an_oracle_that_gains_next_to_nothing_has_no_share(oracle, share):
+    arms = told(baseline=[20], posedive=[21], oracle=[oracle])
+    assert arms["posedive"]["share_of_oracle"]["diverse"] == share
 
 
 def test_a_table_has_a_row_an_arm_and_a_column_a_score():
