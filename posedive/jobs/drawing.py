@@ -22,6 +22,8 @@ from posedive.render.scene import stand_of
 from posedive.render.sighting import Sighting
 
 log = logging.getLogger(__name__)
+# References of a person whose looks are kept: some 7 MB each at 192x384, with 8 images.
+MOST_LOOKS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,8 @@ class PairDrawer:
         fit = condition_fit(self.body, pair.condition, self.size, vertices)
         if self.appearance_images and reference.fit is not None:
             if reference.key not in self._known:
+                if len(self._known) == MOST_LOOKS:
+                    self._known.pop(next(iter(self._known)))
                 self._known[reference.key] = self._looks(reference, of_pid)
             looks, others = self._known[reference.key]
             if self.background == "camera":
