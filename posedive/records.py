@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# What a pixel shows; `body` is skin and all clothes that follow it, shoes too.
+PARTS = ("background", "body", "skirt", "hair", "hat", "bag")
+
 
 @dataclass(frozen=True, eq=False)
 class Body:

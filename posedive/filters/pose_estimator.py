@@ -7,26 +7,21 @@ means the published crop: the person's box (here the whole picture) widened by 1
 the picture. Evaluation is deterministic and a picture's result does not depend on its batch.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional
 from transformers import VitPoseForPoseEstimation
-from transformers import logging as transformers_logging
-from transformers.image_processing_base import ImageProcessingMixin
 
 from posedive.body.skeleton import COCO_FLIP
 from posedive.errors import WeightsError
 from posedive.filters import ESTIMATORS
 from posedive.filters.heatmaps import decode
+from posedive.pretrained import digest_of, load_pretrained
 
 COCO_JOINTS = 17
 # Pictures at a time, so that memory is bounded whatever the caller's batch.
@@ -91,34 +86,19 @@ class PoseEstimator:
         self.name = name
         self.model = model.float().eval().requires_grad_(False)
         self.preprocess = preprocess
-        self.digest = _digest(model, preprocess)
+        self.digest = digest_of(model, preprocess)
 
     @classmethod
     def load(cls, name: str, device: str = "cpu") -> "PoseEstimator":
         """`name`: "embedded", a folder, or a hub repository. Raises WeightsError."""
-        source = _locate(name)
-        transformers_logging.disable_progress_bar()  # of 100 small tensors, in each worker
-        try:
-            config, _ = ImageProcessingMixin.get_image_processor_dict(source)
-            preprocess = Preprocess.from_config(config)
-            loaded: Any = VitPoseForPoseEstimation.from_pretrained(
-                source, output_loading_info=True, use_safetensors=True
-            )
-            model, loading = loaded
-        # What transformers raises for a folder or repository that is not there, not its kind, cut
-        # short, or of other sizes; the original says which.
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise WeightsError(
-                f"pose estimator {name!r}: expected {sorted(ESTIMATORS)}, a folder with"
-                " config.json, preprocessor_config.json and model.safetensors, or a hub"
-                f" repository of VitPose; got {type(error).__name__}: {error}"
-            ) from error
-        absent = sorted(loading["missing_keys"]) + sorted(map(str, loading["mismatched_keys"]))
-        if absent:
-            raise WeightsError(
-                f"pose estimator {name!r}: {len(absent)} tensors of its config.json are missing or"
-                f" of another size, the first {absent[0]}; are the weights another model's?"
-            )
+        model, preprocess = load_pretrained(
+            name,
+            VitPoseForPoseEstimation,
+            Preprocess.from_config,
+            ESTIMATORS,
+            "pose estimator",
+            "usyd-community/vitpose-base-simple",
+        )
         if model.config.num_labels != COCO_JOINTS:
             raise WeightsError(
                 f"pose estimator {name!r}: expected COCO's {COCO_JOINTS} keypoints,"
@@ -155,25 +135,3 @@ class PoseEstimator:
             keypoints[..., :2] = self.preprocess.to_picture(keypoints[..., :2], width, height)
             found.append(keypoints)
         return np.concatenate(found)
-
-
-def _locate(name: str) -> str:
-    """A folder's path or a hub repository's name, told apart before anything is downloaded."""
-    path = ESTIMATORS.get(name, Path(name).expanduser())
-    if path.is_dir():
-        return str(path)
-    is_repository = name.count("/") == 1 and name[0] not in "/.~"
-    if name in ESTIMATORS or not is_repository:
-        raise WeightsError(
-            f"pose estimator {name!r}: no such folder; expected {sorted(ESTIMATORS)}, a folder, or"
-            " a hub repository such as usyd-community/vitpose-base-simple"
-        )
-    return name
-
-
-def _digest(model: VitPoseForPoseEstimation, preprocess: Preprocess) -> str:
-    digest = hashlib.sha256(json.dumps(vars(preprocess), sort_keys=True).encode())
-    for key, tensor in sorted(model.state_dict().items()):
-        digest.update(key.encode())
-        digest.update(tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()

@@ -13,6 +13,7 @@ from posedive.datasets.pairs import companions
 from posedive.errors import DatasetError
 from posedive.jobs.places import Places
 from posedive.jobs.sources import read_image
+from posedive.parsing.parser import Parser
 from posedive.records import Fit, Pair, PersonImage
 from posedive.render.appearance import Looks, join
 from posedive.render.camera import to_camera
@@ -24,6 +25,11 @@ from posedive.render.sighting import Sighting
 log = logging.getLogger(__name__)
 # References of a person whose looks are kept: some 7 MB each at 192x384, with 8 images.
 MOST_LOOKS = 16
+
+
+def load_parser(name: str | None) -> Parser | None:
+    """Raises WeightsError where there is none of that name."""
+    return None if name is None else Parser.load(name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +54,14 @@ class PairDrawer:
         size: tuple[int, int],
         appearance_images: int,
         background: Literal["camera", "reference"] = "camera",
+        parser: Parser | None = None,
     ):
         """images: those that may be drawn on, by pid. appearance_images: how many of them an
         appearance map draws on, the reference first; 0: the map stays empty. background: what the
-        composite stands before, a scene of the reference's camera or the reference's own."""
+        composite stands before, a scene of the reference's camera or the reference's own. parser:
+        tells what a person carries; None: nothing."""
         self.body, self.dataset, self.size = body, dataset, size
-        self.images, self.appearance_images = images, appearance_images
+        self.images, self.appearance_images, self.parser = images, appearance_images, parser
         self.places, self.background = Places(body, self._pixels, images), background
         self._forget(pid=0)
 
@@ -110,7 +118,9 @@ class PairDrawer:
             self._sightings[image.key] = None
             if rgb is not None:
                 light = self.places.light(image.camid)
-                self._sightings[image.key] = read_sighting(self.body, rgb, image.fit, light)
+                self._sightings[image.key] = read_sighting(
+                    self.body, rgb, image.fit, light, self.parser
+                )
         return self._sightings[image.key]
 
     def _once(self, image: PersonImage) -> np.ndarray | None:

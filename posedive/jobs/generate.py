@@ -20,6 +20,7 @@ import numpy as np
 
 from posedive.body.smpl import load_body
 from posedive.jobs.agreement import learn_people
+from posedive.jobs.drawing import load_parser
 from posedive.jobs.flow import STAGES, Stages, flow_through
 from posedive.jobs.forecast import SUMMARY
 from posedive.jobs.planning import planned
@@ -50,6 +51,8 @@ def run(spec: Generate, stages: Stages = STAGES) -> dict[str, Any]:
     planned(spec, images, None)
     load_body(spec.body)
     conditions, weights = conditions_of(spec), digest_of(spec)
+    if "appearance" in conditions and spec.generator.appearance_images:
+        load_parser(spec.generator.parser)
     store = open_store(spec.output.uri)
     store.probe_conditional_put()
     for name, reason in dataset.skipped:

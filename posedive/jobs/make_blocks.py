@@ -19,6 +19,7 @@ from posedive.errors import DatasetError
 from posedive.filters.pose_estimator import PoseEstimator
 from posedive.filters.rules import accept_reference, accept_target, mean_confidence
 from posedive.jobs.blocks import existing_blocks, write_block
+from posedive.jobs.drawing import load_parser
 from posedive.jobs.initial import initial_codec
 from posedive.jobs.places import Places, backdrop
 from posedive.jobs.sources import open_spec_dataset, people_of, read_image
@@ -77,6 +78,7 @@ class _Maker:
             self.body = load_body(spec.body)
             self.codec = initial_codec(spec)
             self.places = Places(self.body, self._read, self.by_pid)
+            self.parser = load_parser(spec.parser)
             self.estimator = spec.filter and PoseEstimator.load(spec.filter.pose_estimator)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -138,7 +140,8 @@ class _Maker:
         assert image.fit is not None
         exact = rng.random() < 0.5
         fit = image.fit if exact else shaken(image.fit, self.spec.fit_jitter, rng)
-        return read_sighting(self.body, rgb, fit, self.places.light(image.camid))
+        light = self.places.light(image.camid)
+        return read_sighting(self.body, rgb, fit, light, self.parser)
 
     def _looks(self, reference, target, tellers: list[str], sightings, rng) -> Looks:
         """From the reference and some other `tellers`, never the target itself."""

@@ -77,7 +77,7 @@ class Places:
 def backdrop(rgb: np.ndarray, sighting: Sighting, image: PersonImage) -> Backdrop:
     """Of an image that has a fit, whose pixels are rgb (H, W, 3) uint8."""
     assert image.fit is not None
-    return Backdrop(rgb, sighting.mask, stand_of(sighting.shot.positions, image.fit.camera))
+    return Backdrop(rgb, sighting.mask, stand_of(sighting.shot.dressed, image.fit.camera))
 
 
 def _evenly(images: list[PersonImage], count: int) -> list[PersonImage]:

@@ -23,6 +23,7 @@ from posedive.errors import DatasetError
 from posedive.filters.pose_estimator import PoseEstimator
 from posedive.jobs.sources import images_of, open_spec_dataset, people_of, read_image
 from posedive.jobs.stages.painters import digest_of
+from posedive.parsing.parser import Parser
 from posedive.records import PersonImage
 from posedive.reid.evaluate import Split, percent, search
 from posedive.reid.train import Recipe, train
@@ -75,7 +76,9 @@ def images_job(arm: Arm) -> Generate | None:
     job = arm.generate
     if job is None:
         return None
-    networks = (digest_of(job), _estimator_digest(job.filter.pose_estimator))
+    networks = [digest_of(job), _estimator_digest(job.filter.pose_estimator)]
+    if job.generator.parser is not None:
+        networks.append(_parser_digest(job.generator.parser))
     folder, asked = folder_and_name(job.output.uri)
     told = "/".join((asked, *networks, _split_digest(job.dataset) or ""))
     name = hashlib.sha256(told.encode()).hexdigest()[:16]
@@ -219,6 +222,11 @@ def _first_of_each(more: Split, kept: Sequence[Sample]) -> Split:
 @functools.cache
 def _estimator_digest(name: str) -> str:
     return PoseEstimator.load(name).digest
+
+
+@functools.cache
+def _parser_digest(name: str) -> str:
+    return Parser.load(name).digest
 
 
 def _generated_size(jobs: dict[str, Generate | None]) -> Size:

@@ -42,13 +42,15 @@ def run(spec: Train) -> dict[str, Any]:
     "skipped_steps"}."""
     begun = time.monotonic()
     spec = _anchored(spec)
-    if spec.what == "pose_estimator" and spec.output.startswith("s3://"):
-        raise SpecError("output: the pose estimator is trained in a folder; got an s3:// URI")
+    in_folder = spec.what in ("pose_estimator", "parser")
+    if in_folder and spec.output.startswith("s3://"):
+        name = spec.what.replace("_", " ")
+        raise SpecError(f"output: the {name} is trained in a folder; got an s3:// URI")
     check_trackers(spec)
     open_store(spec.output).probe_conditional_put()
     start_ray()
     blocks_uri = f"{spec.output}/blocks"
-    indices = [] if spec.what == "pose_estimator" else make_blocks(spec, blocks_uri)
+    indices = [] if in_folder else make_blocks(spec, blocks_uri)
     log.info("examples ready blocks=%d seconds=%.0f", len(indices), time.monotonic() - begun)
     if spec.what == "generator" and spec.perceptual_weight:
         make_identity_net(spec, blocks_uri, indices)

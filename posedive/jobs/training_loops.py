@@ -12,6 +12,7 @@ import torch
 from ray.train import Checkpoint
 from ray.train.torch import get_device
 
+from posedive.datasets.embedded.world import EmbeddedWorld
 from posedive.diffusion.generator import Generator
 from posedive.diffusion.loss import channel_weights
 from posedive.diffusion.parallel import distribute
@@ -26,6 +27,7 @@ from posedive.jobs.loop import WEIGHTS, Hooks, loop
 from posedive.jobs.sample_sheets import sample_sheet
 from posedive.jobs.sources import open_spec_dataset
 from posedive.jobs.vae_loop import train_vae
+from posedive.parsing.training import train_parser
 from posedive.spec.train import Train
 
 SAMPLE_STEPS = 8  # of the sheets
@@ -104,17 +106,39 @@ def recipe_of(spec: Train) -> Recipe:
 def train_estimator(config: dict[str, Any]) -> None:
     """One worker, the filter's estimator: its own loop keeps its state at the output."""
     spec = Train.model_validate_json(config["spec"])
-    world = open_spec_dataset(spec.dataset, spec.size)
-    state = Path(spec.output.removeprefix("file://")).absolute() / "estimator"
     trained = train_pose_estimator(
-        world,
-        state,
+        open_spec_dataset(spec.dataset, spec.size),
+        _state(spec, "estimator"),
         steps=spec.steps,
         seed=spec.seed,
         batch_size=spec.batch_size,
         learning_rate=spec.learning_rate,
         initial=spec.initial,
     )
+    _report(spec, trained)
+
+
+def train_human_parser(config: dict[str, Any]) -> None:
+    """One worker, the appearance map's parser: its own loop keeps its state at the output."""
+    spec = Train.model_validate_json(config["spec"])
+    world = open_spec_dataset(spec.dataset, spec.size)
+    assert isinstance(world, EmbeddedWorld)  # the spec's own rule
+    trained = train_parser(
+        world,
+        _state(spec, "parser"),
+        steps=spec.steps,
+        seed=spec.seed,
+        batch_size=spec.batch_size,
+        learning_rate=spec.learning_rate,
+    )
+    _report(spec, trained)
+
+
+def _state(spec: Train, name: str) -> Path:
+    return Path(spec.output.removeprefix("file://")).absolute() / name
+
+
+def _report(spec: Train, trained: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(trained, Path(folder) / WEIGHTS)
         ray.train.report({"step": spec.steps}, checkpoint=Checkpoint.from_directory(folder))
@@ -137,4 +161,9 @@ def _channels(generator: Generator, reader: Blocks) -> torch.Tensor:
     return channel_weights(generator.codec.decode, latents, unit.reshape(-1, 1, 1), rng)
 
 
-LOOPS = {"generator": train_generator, "vae": train_vae, "pose_estimator": train_estimator}
+LOOPS = {
+    "generator": train_generator,
+    "vae": train_vae,
+    "pose_estimator": train_estimator,
+    "parser": train_human_parser,
+}

@@ -18,12 +18,14 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from posedive.render.attire import Attire, attire
+from posedive.render.belongings import worn
 from posedive.render.gather import ELSEWHERE, FILLED, MIRRORED, OPPOSITE, SEEN, gather
 from posedive.render.kinship import kinship
 from posedive.render.light import BLACK
 from posedive.render.maps import Maps
 from posedive.render.rasterizer import interpolate, rasterize
-from posedive.render.sighting import Sighting, dressed, in_skirt, spread_to_kin
+from posedive.render.sighting import Sighting, dressed, in_attire, spread_to_kin
 from posedive.render.skirt import hem_of
 
 __all__ = ["ELSEWHERE", "FILLED", "MIRRORED", "OPPOSITE", "SEEN"]
@@ -36,11 +38,10 @@ _SPREAD_BELIEF = 0.7  # front and back need not be of one colour
 
 @dataclass(frozen=True, eq=False)
 class Looks:
-    """What is known of how a person looks. faces (F, 3): the body's and a skirt's; sightings: the
-    reference first, all in its colours; standoff_m (V,); fill (V, 3): a colour for each vertex,
-    found somehow."""
+    """What is known of how a person looks. sightings: the reference first, all in its colours;
+    standoff_m (V,); fill (V + P, 3): a colour for each vertex of body and lumps, found somehow."""
 
-    faces: np.ndarray
+    attire: Attire
     sightings: tuple[Sighting, ...]
     standoff_m: np.ndarray
     fill: np.ndarray
@@ -60,37 +61,48 @@ def join(model, reference: Sighting, others: Sequence[Sighting] = ()) -> Looks:
     """One person's images, all of one size, brought together in the reference's colours."""
     body = kinship(model)
     hem = hem_of(np.stack([s.shot.between for s in (reference, *others)]))
-    if hem:
-        reference, *others = (in_skirt(model, s, hem) for s in (reference, *others))
+    lumps = worn(body.lumps, np.stack([s.shot.lumps for s in (reference, *others)]))
+    clothes = attire(body, hem, lumps)
+    if hem or lumps:
+        reference, *others = (in_attire(model, s, clothes) for s in (reference, *others))
     sightings = (reference, *(_recoloured(reference, other) for other in others))
     confidence = np.sum([s.confidence for s in sightings], axis=0)
     colours = np.sum([s.colours * s.confidence[:, None] for s in sightings], axis=0)
+    colours = colours / np.maximum(confidence, 1e-12)[:, None]
+    num = len(body.part)
+    fill = spread_to_kin(body, colours[:num], confidence[:num])
     return Looks(
-        faces=body.faces_with_skirt(hem),
+        attire=clothes,
         sightings=sightings,
         standoff_m=np.mean([s.shot.standoff_m for s in sightings], axis=0).astype(np.float32),
-        fill=spread_to_kin(body, colours / np.maximum(confidence, 1e-12)[:, None], confidence),
+        fill=np.concatenate([fill, clothes.filled(colours[num:], confidence[num:])]),
     )
 
 
 def carry_colours(
-    model, looks: Looks, target_maps: Maps, background: np.ndarray | None = None
+    looks: Looks, target_maps: Maps, background: np.ndarray | None = None
 ) -> Appearance:
     """background (H, W, 3) uint8 at any size: None is the reference's own, without its person. The
     target's size need not be the reference's; the background is scaled to it."""
-    body = kinship(model)
     height, width = target_maps.mask.shape
     fine = (2 * width, 2 * height) if height <= 192 else (width, height)
-    raster = rasterize(dressed(target_maps, looks.standoff_m), looks.faces, target_maps.focal, fine)
+    clothes, axes = looks.attire, target_maps.axes
+    positions, normals = clothes.put_on(
+        target_maps.vertices,
+        dressed(target_maps, looks.standoff_m),
+        target_maps.normals_cam,
+        axes[1],
+    )
+    raster = rasterize(positions, clothes.faces, target_maps.focal, fine)
     seen = looks.sightings
     colours, validity = gather(
         raster.face_id,
         raster.bary,
-        looks.faces,
-        np.stack([s.shot.positions for s in seen]),
+        clothes.faces,
+        np.stack([s.positions for s in seen]),
         np.stack([s.normals for s in seen]),
-        body.twins,
-        body.licence,
+        clothes.twins,
+        clothes.licence,
         np.array([s.shot.focal for s in seen]),
         np.stack([s.depth for s in seen]),
         np.stack([s.clearance for s in seen]),
@@ -98,7 +110,7 @@ def carry_colours(
         looks.fill,
     )
     coverage = raster.mask.astype(np.float32)
-    normals = interpolate(raster, looks.faces, target_maps.normals_cam @ target_maps.axes.T)
+    normals = interpolate(raster, clothes.faces, normals @ axes.T)
     colours = seen[0].shot.light.lit(colours, normals).clip(0, 255) * raster.mask[..., None]
     if fine != (width, height):
         colours = cv2.resize(colours, (width, height), interpolation=_MEAN)

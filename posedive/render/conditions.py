@@ -4,6 +4,7 @@ The one place where conditions are drawn, for training and for generation alike,
 goes through the same transform as the image that it belongs to.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from posedive.render.appearance import Looks, carry_colours
 from posedive.render.light import EVEN, Light
 from posedive.render.maps import Maps, render_maps
 from posedive.render.sighting import Sighting, sight
+
+Parse = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +28,15 @@ class DrawnCondition:
     target: Maps
 
 
-def read_sighting(model, rgb: np.ndarray, fit: Fit, light: Light = EVEN) -> Sighting:
+def read_sighting(
+    model, rgb: np.ndarray, fit: Fit, light: Light = EVEN, parser: Parse | None = None
+) -> Sighting:
     """Once per image of a person: its colours by body vertex, and its background. light: what the
-    image was taken in."""
+    image was taken in. parser: tells what its pixels show, of pictures and their fits' normals."""
     height, width = rgb.shape[:2]
-    return sight(model, rgb, render_maps(model, fit, (width, height)), light)
+    maps = render_maps(model, fit, (width, height))
+    parts = None if parser is None else parser(rgb[None], maps.normals[None])[0]
+    return sight(model, rgb, maps, light, parts)
 
 
 def draw_conditions(
@@ -47,6 +54,6 @@ def draw_conditions(
     if looks is None:
         maps["appearance"] = np.zeros((size[1], size[0], 4), np.uint8)
         return DrawnCondition(maps, np.zeros_like(drawn.depth), drawn)
-    carried = carry_colours(model, looks, drawn, background)
+    carried = carry_colours(looks, drawn, background)
     maps["appearance"] = np.dstack([carried.rgb, carried.validity])
     return DrawnCondition(maps, carried.composite, drawn)

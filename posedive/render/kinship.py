@@ -15,6 +15,7 @@ from posedive.body.skeleton import SMPL_JOINTS
 from posedive.body.smpl import faces as body_faces
 from posedive.body.smpl import surface
 from posedive.body.surface import vertex_normals
+from posedive.render.belongings import Lump, catalogue
 from posedive.render.skirt import Bridge, bridge_of
 
 _CLOTHES_M, _SCALP_M = 0.02, 0.015
@@ -59,10 +60,7 @@ class Kinship:
     near_clans: np.ndarray
     near_shares: np.ndarray
     bridge: Bridge
-
-    def faces_with_skirt(self, hem: int) -> np.ndarray:
-        """(F, 3): the body's, and a skirt's down to that rung of the bridge, 0: none."""
-        return np.concatenate([self.faces, self.bridge.faces(hem)])
+    lumps: tuple[Lump, ...]
 
     def spread(self, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Values (V, D) known where weight (V,) > 0 -> smooth values (V, D) for each vertex."""
@@ -114,6 +112,7 @@ def kinship(model) -> Kinship:
         standoff_m=_smooth(standoff, faces, rounds=6).astype(np.float32),
         clothed=_smooth((~skin & ~neck).astype(np.float64), faces, rounds=4).astype(np.float32),
         bridge=bridge_of(vertices, weights),
+        lumps=catalogue(vertices, weights),
         **_clans(place),
     )
 

@@ -2,17 +2,20 @@
 
 In: an image, its fit's Maps, its camera's light. Out: a Sighting. A point counts by how squarely
 the image saw it and how far it lay from any silhouette, where pixels mix two things. That a skirt
-bridges the legs several images tell (skirt.hem_of): `in_skirt` reads an image once more.
+bridges the legs several images tell (skirt.hem_of): `in_attire` reads an image once more.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
+from posedive.records import PARTS
+from posedive.render.attire import Attire, attire
 from posedive.render.background import without_person
+from posedive.render.belongings import borne_out
 from posedive.render.garment import likeness_of_background, likeness_of_person, standoff
 from posedive.render.gather import sample_vertices
 from posedive.render.kinship import Kinship, kinship
@@ -23,6 +26,9 @@ from posedive.render.skirt import seen_between
 
 _MEAN = cv2.INTER_AREA
 _VISIBILITY_HEIGHT = 256  # the z-buffer that decides what an image sees, whatever its size
+_BACKGROUND, _BODY, _SKIRT, _HAIR, _HAT, _BAG = range(len(PARTS))
+_CLOTH = [_BODY, _SKIRT]  # of what lies between the legs
+_CLOSE = [_BODY, _SKIRT, _HAIR, _HAT]  # what stands off the body by little
 _EDGE_JUMP_M = 0.04  # a step in depth that makes a silhouette within the body
 
 
@@ -30,8 +36,10 @@ _EDGE_JUMP_M = 0.04  # a step in depth that makes a silhouette within the body
 class Shot:
     """An image and its fit. rgb (H, W, 3) uint8; body (H, W) bool: where it is, undressed; trust
     (H, W): less where the background may shine through; axes (3, 3): Maps'; light: what it was
-    taken in. standoff_m (V,): how far clothes and hair stand off the body; positions, normals
-    (V, 3) in camera space with them. between (2, rungs): skirt.seen_between's."""
+    taken in. standoff_m (V,): how far clothes and hair stand off the body; vertices, dressed,
+    normals (V, 3) in camera space, without and with them. between (2, rungs): skirt.seen_between's.
+    parts (H, W, records.PARTS): a parser's shares, where one was asked; lumps (L, 2):
+    belongings.borne_out's of them."""
 
     rgb: np.ndarray
     body: np.ndarray
@@ -40,23 +48,29 @@ class Shot:
     light: Light
     focal: float
     standoff_m: np.ndarray
-    positions: np.ndarray
+    vertices: np.ndarray
+    dressed: np.ndarray
     normals: np.ndarray
     between: np.ndarray
+    parts: np.ndarray | None
+    lumps: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class Sighting:
     """What one image shows of a person; about 0.6 MB at 64x128.
 
-    rgb (H, W, 3) float32, without its light; mask (H, W) bool: where the body is, dressed. depth,
-    clearance (h, w): the z-buffer, and the distance to the nearest silhouette in the image's
-    pixels, less where the background shines through. colours (V, 3), confidence (V,): of each
-    vertex, where the image sees it; spread (V, 3): a colour for each vertex, from what the image
-    sees of its kin.
+    positions, normals (V + P, 3): of the body and of lumps, in camera space. rgb (H, W, 3)
+    float32, without its light; mask (H, W) bool: where the body is, dressed. depth, clearance
+    (h, w): the z-buffer, and the distance to the nearest silhouette in the image's pixels, less
+    where something else shines through. colours (V + P, 3), confidence (V + P,): of each vertex,
+    where the image sees it; spread (V, 3): a colour for each vertex, from what the image sees of
+    its kin.
     """
 
     shot: Shot
+    positions: np.ndarray
+    normals: np.ndarray
     rgb: np.ndarray
     mask: np.ndarray
     depth: np.ndarray
@@ -71,71 +85,96 @@ class Sighting:
         return without_person(self.shot.rgb, self.mask)
 
     @property
-    def normals(self) -> np.ndarray:
-        return self.shot.normals
-
-    @property
     def axes(self) -> np.ndarray:
         return self.shot.axes
 
 
 def sight(
-    model, rgb: UInt8[np.ndarray, "height width 3"], maps: Maps, light: Light = EVEN
+    model,
+    rgb: UInt8[np.ndarray, "height width 3"],
+    maps: Maps,
+    light: Light = EVEN,
+    parts: Float[np.ndarray, "height width parts"] | None = None,
 ) -> Sighting:
     """What an image shows, by its fit's maps; it may serve many targets. light: of its camera, EVEN
-    where it isn't known: then the image's light goes with its pixels."""
+    where it isn't known: then the image's light goes with its pixels. parts: the share of each of
+    records.PARTS in each pixel; None: nobody's belongings are looked for."""
     body = kinship(model)
     rgb = np.ascontiguousarray(rgb)
-    background = without_person(rgb, maps.mask)
-    person = likeness_of_person(rgb, background, maps.mask)
-    standoff_m = standoff(person, maps, body)
+    if parts is None:
+        background = without_person(rgb, maps.mask)
+        dressed_in = skirted = likeness_of_person(rgb, background, maps.mask)
+        nobody = likeness_of_background(rgb, background)
+    else:
+        nobody = parts[..., _BACKGROUND]
+        skirted, dressed_in = (parts[..., of].sum(axis=-1) for of in (_CLOTH, _CLOSE))
+    standoff_m = standoff(dressed_in, maps, body)
     shot = Shot(
         rgb=rgb,
         body=maps.mask,
         # What looks like the background near a silhouette may be it, where a fit is not exact.
-        trust=1.0 - 0.9 * likeness_of_background(rgb, background),
+        trust=1.0 - 0.9 * nobody,
         axes=maps.axes,
         light=light,
         focal=maps.focal,
         standoff_m=standoff_m,
-        positions=dressed(maps, standoff_m),
+        vertices=maps.vertices,
+        dressed=dressed(maps, standoff_m),
         normals=maps.normals_cam,
-        between=seen_between(body.bridge, person, maps),
+        between=seen_between(body.bridge, skirted, maps),
+        parts=parts,
+        lumps=np.zeros((len(body.lumps), 2)),
     )
-    return _shown(body, body.faces, shot)
+    sighting = _shown(body, attire(body), shot)
+    if parts is None:
+        return sighting
+    lumps = borne_out(body.lumps, parts, maps.vertices, sighting.depth, maps.axes[1], maps.focal)
+    return replace(sighting, shot=replace(shot, lumps=lumps))
 
 
 @lru_cache(maxsize=16)  # a person's images, for each of their references
-def in_skirt(model, sighting: Sighting, hem: int) -> Sighting:
-    """The same image of somebody whose skirt reaches down to the bridge's rung `hem`."""
-    body = kinship(model)
-    return _shown(body, body.faces_with_skirt(hem), sighting.shot)
+def in_attire(model, sighting: Sighting, worn: Attire) -> Sighting:
+    """The same image of somebody who is known to wear that."""
+    return _shown(kinship(model), worn, sighting.shot)
 
 
-def _shown(body: Kinship, faces: np.ndarray, shot: Shot) -> Sighting:
+def _shown(body: Kinship, worn: Attire, shot: Shot) -> Sighting:
     height, width = shot.body.shape
     scale = max(1, round(_VISIBILITY_HEIGHT / height))
     fine = (width * scale, height * scale)
-    raster = rasterize(shot.positions, faces, shot.focal, fine)
+    positions, outward = worn.put_on(shot.vertices, shot.dressed, shot.normals, shot.axes[1])
+    raster = rasterize(positions, worn.faces, shot.focal, fine)
     clearance = _clearance(raster.depth) / scale * cv2.resize(shot.trust, fine)
+    if shot.parts is not None:
+        clearance *= _itself(worn.part[raster.face_id], cv2.resize(shot.parts, fine))
     covered = cv2.resize(raster.mask.astype(np.float32), (width, height), interpolation=_MEAN) > 0
-    normals = interpolate(raster, faces, shot.normals @ shot.axes.T)
+    normals = interpolate(raster, worn.faces, outward @ shot.axes.T)
     normals = cv2.resize(normals, (width, height), interpolation=_MEAN)
     # Beside the body, as if its edge went on.
     pixels = shot.light.unlit(shot.rgb.astype(np.float32), spread_outward(normals, covered))
     colours, confidence = sample_vertices(
-        shot.positions, shot.normals, shot.focal, raster.depth, clearance, pixels
+        positions, outward, shot.focal, raster.depth, clearance, pixels
     )
+    num = len(shot.vertices)
     return Sighting(
         shot=shot,
+        positions=positions,
+        normals=outward,
         rgb=pixels,
         mask=covered | shot.body,
         depth=raster.depth,
         clearance=clearance,
         colours=colours,
         confidence=confidence,
-        spread=spread_to_kin(body, colours, confidence),
+        spread=spread_to_kin(body, colours[:num], confidence[:num]),
     )
+
+
+def _itself(part: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """(h, w): how sure a pixel shows what should be there: a lump's part, or the body's cloth."""
+    of_lump = np.take_along_axis(shares, part[..., None], axis=-1)[..., 0]
+    of_body = 1.0 - shares[..., _BAG] - shares[..., 0]
+    return np.where(part > 0, of_lump, of_body).clip(0.05, 1.0).astype(np.float32)
 
 
 def spread_to_kin(body: Kinship, colours: np.ndarray, confidence: np.ndarray) -> np.ndarray:

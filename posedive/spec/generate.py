@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from posedive.spec.base import Part, Spec
 from posedive.spec.parts import (
     BODY,
+    PARSER,
     SEED,
     SIZE,
     Confidence,
@@ -57,6 +58,7 @@ class Generator(Part):
         description="images of the person that the appearance map draws on; 1: the reference's;"
         " 0: none, as the paper has it",
     )
+    parser: str | None = PARSER
     background: Literal["camera", "reference"] = Field(
         default="camera",
         description="what stands behind the person: a scene of the reference's camera, from"

@@ -59,6 +59,12 @@ BODY = Field(
     default="embedded", min_length=1, description="embedded, or a path to SMPL_*.pkl or .npz"
 )
 SIZE = Field(default=(64, 128), description="width and height of an image, px")
+PARSER = Field(
+    default="embedded",
+    min_length=1,
+    description="human parser that finds bags and long hair for the appearance map: embedded, a"
+    " folder, or a name on the hub; null: neither is drawn",
+)
 
 
 # Fields of a dataset that belong to some readers alone.

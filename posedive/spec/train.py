@@ -1,4 +1,4 @@
-"""`kind: train`: weights for the generator, its VAE, or the filter's pose estimator."""
+"""`kind: train`: weights for the generator, its VAE, the pose estimator, or the human parser."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from posedive.spec.base import Part, Spec
 from posedive.spec.parts import (
     BODY,
+    PARSER,
     SEED,
     SIZE,
     Confidence,
@@ -100,7 +101,7 @@ class Train(Spec):
     )
 
     kind: Literal["train"]
-    what: Literal["generator", "vae", "pose_estimator"]
+    what: Literal["generator", "vae", "pose_estimator", "parser"]
     model: Literal["embedded", "sd15"] | dict[str, Any] = Field(
         default="embedded", description="a preset of sizes, or the sizes"
     )
@@ -189,6 +190,7 @@ class Train(Spec):
         description="images of the person that an appearance map draws on, at most; how many of"
         " them is drawn for each pair",
     )
+    parser: str | None = PARSER
     fit_jitter: float = Field(default=0.0, ge=0, description="noise on SMPL fits, rad")
     seed: int = SEED
     trackers: tuple[Literal["wandb", "mlflow"], ...] = Field(
@@ -209,6 +211,16 @@ class Train(Spec):
             raise ValueError(f"{', '.join(given)}: of the generator's training, not of {self.what}")
         if self.resources.num_workers != 1:
             raise ValueError(f"resources.num_workers: {self.what} is trained by one worker")
+        return self
+
+    @model_validator(mode="after")
+    def _world_of_the_parser(self) -> "Train":
+        if self.what == "parser" and self.dataset.name != "embedded":
+            raise ValueError(
+                "dataset: the parser learns from pictures whose every pixel is known, which only"
+                f" embedded has; got {self.dataset.name}. For photographs there are published ones:"
+                " generator.parser=mattmdjaga/segformer_b2_clothes"
+            )
         return self
 
     @model_validator(mode="after")

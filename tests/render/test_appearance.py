@@ -53,7 +53,7 @@ def photograph(model, maps: Maps, paint: np.ndarray) -> np.ndarray:
 
 
 def carry(model, image: np.ndarray, reference: Maps, target: Maps) -> Appearance:
-    return carry_colours(model, join(model, sight(model, image, reference)), target)
+    return carry_colours(join(model, sight(model, image, reference)), target)
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -76,7 +76,7 @@ def test_a_new_pose_and_view_wears_the_same_clothes(model, paint):
     for pose, azimuth in [(STRIDING, 30), (STRIDING, 180), (LYING, 300)]:
         target = maps_of(model, pose, azimuth)
         truth = photograph(model, target, paint)
-        carried = carry_colours(model, looks, target)
+        carried = carry_colours(looks, target)
         assert psnr(carried.rgb[target.mask], truth[target.mask]) > 20
         assert psnr(carried.composite, truth) > 20
 
@@ -111,8 +111,8 @@ def test_another_image_shows_what_the_reference_does_not(model, paint):
     target = maps_of(model, STRIDING, 10)
     truth = photograph(model, target, bib)
     sightings = [sight(model, photograph(model, maps, bib), maps) for maps in (back, front)]
-    alone = carry_colours(model, join(model, sightings[0]), target)
-    both = carry_colours(model, join(model, sightings[0], sightings[1:]), target)
+    alone = carry_colours(join(model, sightings[0]), target)
+    both = carry_colours(join(model, sightings[0], sightings[1:]), target)
     assert psnr(both.composite, truth) > psnr(alone.composite, truth) + 3
     assert not (alone.validity == ELSEWHERE).any()
     assert (both.validity[target.mask] == ELSEWHERE).mean() > 0.6

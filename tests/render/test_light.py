@@ -66,7 +66,7 @@ def test_a_person_turned_round_is_lit_as_there(model, light):
         )
         image, truth = photograph(model, reference), photograph(model, target)
         lit, taken = (
-            carry_colours(model, join(model, sight(model, image, reference, known)), target).rgb
+            carry_colours(join(model, sight(model, image, reference, known)), target).rgb
             for known in (light, EVEN)
         )
         on = target.mask

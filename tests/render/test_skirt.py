@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from posedive.render.appearance import carry_colours, join
+from posedive.render.attire import attire
 from posedive.render.kinship import kinship
 from posedive.render.maps import Maps, condition_fit, render_maps
 from posedive.render.rasterizer import interpolate, rasterize
@@ -28,7 +29,7 @@ def photograph(model, maps: Maps, hem: int) -> np.ndarray:
     rest = model.v_template.numpy()
     covered = rest[:, 1:2] > rest[kin.bridge.rungs[hem].ravel(), 1].mean()
     dressed = maps.vertices + kin.standoff_m[:, None] * maps.normals_cam
-    faces = kin.faces_with_skirt(hem)
+    faces = attire(kin, hem).faces
     raster = rasterize(dressed, faces, maps.focal, SIZE)
     person = interpolate(raster, faces, np.where(covered, CLOTH, LEGS).astype(np.float32))
     return np.where(raster.mask[..., None], person, FLOOR).round().astype(np.uint8)
@@ -57,12 +58,12 @@ def test_faces_go_down_to_the_hem(model):
 
 
 def test_a_skirt_is_found_to_its_hem(model):
-    found = len(looks(model, HEM).faces) - len(kinship(model).faces)
+    found = len(looks(model, HEM).attire.faces) - len(kinship(model).faces)
     assert found == pytest.approx(4 * HEM, abs=4)  # a rung more or less
 
 
 def test_trousers_are_no_skirt(model):
-    assert len(looks(model, 0).faces) == len(kinship(model).faces)
+    assert len(looks(model, 0).attire.faces) == len(kinship(model).faces)
 
 
 def test_what_looks_like_cloth_down_to_the_ankles_is_the_ground(model):
@@ -81,8 +82,8 @@ def test_in_a_new_pose_cloth_hangs_between_the_legs(model):
     known = looks(model, HEM)
 
     def error(looks) -> float:
-        carried = carry_colours(model, looks, target).composite
+        carried = carry_colours(looks, target).composite
         return float(np.abs(carried[between].astype(float) - CLOTH).mean())
 
     assert error(known) < 25
-    assert error(replace(known, faces=kin.faces)) > 3 * error(known)
+    assert error(replace(known, attire=attire(kin))) > 3 * error(known)

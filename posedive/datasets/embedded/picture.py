@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from posedive.datasets.embedded.cameras import Place
+from posedive.datasets.embedded.materials import BAG, CAP, HAIR, KIND, SKIRT
 from posedive.datasets.embedded.outfit import Outfit
 from posedive.datasets.embedded.scene import draw_background
 from posedive.datasets.embedded.shading import darken_ground, shade, shadow_map
@@ -17,12 +18,13 @@ from posedive.datasets.embedded.wardrobe import (
     load_wardrobe,
     skin,
 )
-from posedive.records import Fit
+from posedive.records import PARTS, Fit
 from posedive.render.camera import to_camera
 from posedive.render.rasterizer import rasterize, vertex_normals
 
 SUPERSAMPLING = 2
 LEFT_FOOT, RIGHT_FOOT = (7, 10), (8, 11)
+SPINE3 = 9
 
 
 def draw_person(
@@ -32,8 +34,9 @@ def draw_person(
     place: Place,
     stand: np.ndarray,
     size: tuple[int, int],
-) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) float32 radiance and (H, W) float32 the person's share of each pixel.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(H, W, 3) float32 radiance; (H, W) float32 the person's share of each pixel; (H, W) uint8
+    what most of it shows, by number in records.PARTS.
 
     `stand` (2,) is where in the place the person stands: added to (x, z).
     """
@@ -87,4 +90,18 @@ def draw_person(
     )  # fmt: skip
     coverage = cv2.resize(raster.mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     person = cv2.resize(person, size, interpolation=cv2.INTER_AREA)
-    return person + (1 - coverage[..., None]) * image, coverage
+    return person + (1 - coverage[..., None]) * image, coverage, _parts(outfit, raster.face_id)
+
+
+def _parts(outfit: Outfit, face_id: np.ndarray) -> np.ndarray:
+    named = {SKIRT: "skirt", HAIR: "hair", CAP: "hat", BAG: "bag"}
+    of_kind = np.array([PARTS.index(named.get(kind, "body")) for kind in range(CAP + 1)])
+    of_face = of_kind[outfit.materials[outfit.face_material, KIND].astype(int)]
+    # A hood that hangs at the back is of a hat's material.
+    at_back = outfit.weights[outfit.faces[:, 0], SPINE3] > 0.5
+    of_face[at_back & (of_face == PARTS.index("hat"))] = PARTS.index("body")
+    seen = np.where(face_id >= 0, of_face[face_id], 0)
+    height, width = (n // SUPERSAMPLING for n in face_id.shape)
+    blocks = seen.reshape(height, SUPERSAMPLING, width, SUPERSAMPLING)
+    counts = np.stack([(blocks == part).sum(axis=(1, 3)) for part in range(len(PARTS))])
+    return counts.argmax(axis=0).astype(np.uint8)

@@ -100,8 +100,15 @@ class EmbeddedWorld:
         self, pid: int, camid: int, fit: Fit, size: tuple[int, int], seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """render's image, and (H, W) bool: the pixels that are mostly person, clothes and bags."""
-        image, coverage = self._draw(pid, camid, fit, size, seed)
+        image, coverage, _ = self._draw(pid, camid, fit, size, seed)
         return image, coverage > 0.5
+
+    def parts(self, image: PersonImage) -> tuple[np.ndarray, np.ndarray]:
+        """read's pixels, and (H, W) uint8: what each shows, by number in records.PARTS."""
+        assert image.fit is not None
+        seed = _key_seed(image.key)
+        pixels, _, parts = self._draw(image.pid, image.camid, image.fit, self.size, seed)
+        return pixels, parts
 
     def place(self, camid: int) -> Place:
         return _place(self.seed, camid, self.wide)
@@ -113,8 +120,10 @@ class EmbeddedWorld:
         tracklet = np.random.default_rng((self.seed, 0x57A, pid, camid))
         stand = tracklet.uniform(-1.2, 1.2, 2) * (1.0, 0.5) + rng.uniform(-0.25, 0.25, 2)
         outfit = _outfit(self.seed, pid, self.wide)
-        radiance, coverage = draw_person(outfit, load_wardrobe().parents, fit, where, stand, size)
-        return photograph(radiance, where, rng), coverage
+        radiance, coverage, parts = draw_person(
+            outfit, load_wardrobe().parents, fit, where, stand, size
+        )
+        return photograph(radiance, where, rng), coverage, parts
 
     def _of_identity(self, pid: int, split: str) -> list[PersonImage]:
         kind = split.partition("_")[2]  # "", diverse, more, actions

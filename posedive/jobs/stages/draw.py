@@ -8,7 +8,7 @@ import torch
 from posedive.body.smpl import load_body
 from posedive.datasets.embedded import EmbeddedWorld
 from posedive.errors import DatasetError
-from posedive.jobs.drawing import DrawnPair, PairDrawer
+from posedive.jobs.drawing import DrawnPair, PairDrawer, load_parser
 from posedive.jobs.planning import planned_cases
 from posedive.jobs.sources import open_spec_dataset, people_of
 from posedive.jobs.stages.rows import Rows, column, to_png
@@ -35,6 +35,7 @@ class Draw:
             self.size,
             asked.appearance_images,
             asked.background,
+            load_parser(asked.parser if asked.appearance_images else None),
         )
 
     def __call__(self, batch: Rows) -> Rows:

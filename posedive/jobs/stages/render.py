@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from posedive.body.smpl import load_body
-from posedive.jobs.drawing import DrawnPair, PairDrawer
+from posedive.jobs.drawing import DrawnPair, PairDrawer, load_parser
 from posedive.jobs.meters import StageMeter
 from posedive.jobs.planning import planned
 from posedive.jobs.references import read_references
@@ -39,6 +39,7 @@ class Render:
             spec.size,
             drawn_on,
             spec.generator.background,
+            load_parser(spec.generator.parser if drawn_on else None),
         )
 
     def __call__(self, batch: Rows) -> Rows:
