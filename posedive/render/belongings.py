@@ -16,20 +16,19 @@ from posedive.records import PARTS
 from posedive.render.rasterizer import rasterize
 
 _ROWS, _AROUND = 11, 16
-# A lump is worn where its pixels show its part to such a share, and some pixels more than that.
-# Parsers are shy of what is rare; hair is common, and near the head where any hair may be.
-_SURE_SHARE, _SURE_SHARE_HAIR, _SURE_PIXELS = 0.33, 0.5, 4.0
+_SURE_PIXELS = 4.0  # more of a lump's part than it has to show
 _HANGING_M = 0.6  # a hand lower than this lays its bag down
 
 
 @dataclass(frozen=True, eq=False)
 class Lump:
     """points (P, 3), faces (F, 3): at rest, beside the body. anchor: the vertices that move it;
-    hips: for what hangs from a hand, those that tell where the person is going. unless: names of
-    lumps with which it isn't worn."""
+    hips: for what hangs from a hand, those that tell where the person is going. share: of its
+    pixels that have to show its part. unless: names of lumps with which it isn't worn."""
 
     name: str
     part: int
+    share: float
     unless: tuple[str, ...]
     points: np.ndarray
     faces: np.ndarray
@@ -79,29 +78,32 @@ def catalogue(
     head, hips, hand = vertices[of["head"]], vertices[of["pelvis"]], vertices[of["left_hand"]]
     crown, chin = head[:, 1].max(), head[:, 1].min()
     nape, nose = head[:, 2].min(), head[:, 2].max()
-    shoulder, back = vertices[of["left_shoulder"], 1].mean(), vertices[of["spine3"], 2].min()
+    shoulder, pack = vertices[of["left_shoulder"], 1].mean(), vertices[of["spine3"], 2].min() - 0.05
     hip, belt = np.abs(hips[:, 0]).max(), hips[:, 1].mean()
     tip, palm = np.abs(hand[:, 0]).max(), hand[:, 1:].mean(axis=0)
+    # name, part, share, joint, centre, half its size, exponent. A print on a back may pass for a
+    # pack to half; beside a body is nothing else that a parser would take for a bag.
     shapes = [
-        ("backpack", "bag", "spine3", (0, shoulder - 0.21, back - 0.05), (0.15, 0.21, 0.08), 3.0),
-        ("ponytail", "hair", "head", (0, chin + 0.02, nape - 0.03), (0.035, 0.12, 0.03), 2.0),
-        ("bob", "hair", "head", (0, chin + 0.08, 0.0), (0.115, 0.09, 0.07), 2.5),
-        ("long hair", "hair", "neck", (0, chin - 0.06, nape + 0.01), (0.12, 0.15, 0.06), 2.5),
-        ("brim", "hat", "head", (0, crown - 0.07, nose + 0.02), (0.08, 0.012, 0.08), 2.5),
+        ("backpack", "bag", 0.48, "spine3", (0, shoulder - 0.21, pack), (0.15, 0.21, 0.08), 3.0),
+        ("ponytail", "hair", 0.5, "head", (0, chin + 0.02, nape - 0.03), (0.035, 0.12, 0.03), 2.0),
+        ("bob", "hair", 0.5, "head", (0, chin + 0.08, 0.0), (0.115, 0.09, 0.07), 2.5),
+        ("long hair", "hair", 0.5, "neck", (0, chin - 0.06, nape + 0.01), (0.12, 0.15, 0.06), 2.5),
+        ("brim", "hat", 0.33, "head", (0, crown - 0.07, nose + 0.02), (0.08, 0.012, 0.08), 2.5),
     ]
     for side, sign in (("left", 1), ("right", -1)):
-        place = (sign * (hip + 0.05), belt, 0.0)
-        shapes.append((f"{side} bag", "bag", "pelvis", place, (0.05, 0.12, 0.14), 4.0))
-        place = (sign * (tip + 0.17), *palm)
-        shapes.append((f"{side} hand bag", "bag", f"{side}_hand", place, (0.14, 0.05, 0.15), 4.0))
+        place, half = (sign * (hip + 0.05), belt, 0.0), (0.05, 0.12, 0.14)
+        shapes.append((f"{side} bag", "bag", 0.3, "pelvis", place, half, 4.0))
+        place, half = (sign * (tip + 0.17), *palm), (0.14, 0.05, 0.15)
+        shapes.append((f"{side} hand bag", "bag", 0.3, f"{side}_hand", place, half, 4.0))
     lumps = []
-    for name, part, joint, centre, half, exponent in shapes:
+    for name, part, share, joint, centre, half, exponent in shapes:
         points, faces = rounded_box(np.array(half), exponent)
         anchor, hips = (Anchor(of[j], vertices[of[j]]) for j in (joint, "pelvis"))
         lumps.append(
             Lump(
                 name=name,
                 part=PARTS.index(part),
+                share=share,
                 unless=("bob", "long hair") if name == "ponytail" else (),
                 points=points + centre,
                 faces=faces,
@@ -150,8 +152,7 @@ def borne_out(
 def worn(lumps: tuple[Lump, ...], told: Float[np.ndarray, "images lumps 2"]) -> tuple[int, ...]:
     """Numbers of the lumps that all images together bear out."""
     alike, seen = told.sum(axis=0).T
-    hair = np.array([lump.part for lump in lumps]) == PARTS.index("hair")
-    sure = alike > np.where(hair, _SURE_SHARE_HAIR, _SURE_SHARE) * seen + _SURE_PIXELS
+    sure = alike > np.array([lump.share for lump in lumps]) * seen + _SURE_PIXELS
     found = [lump.name for lump, worn in zip(lumps, sure, strict=True) if worn]
     return tuple(
         k
