@@ -1,16 +1,22 @@
 """Networks of transformers' format: shipped with the package, in a folder, or on the hub.
 
 In: a name, as a spec gives it. Out: the model with all of its weights, and its preprocessing's
-config. Weights are safetensors only, since a pickle could run code.
+config; or a folder of that format, of a model trained here. Weights are safetensors only, since a
+pickle could run code.
 """
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+from jaxtyping import Float
 from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.nn import functional
 from transformers import logging as transformers_logging
 from transformers.image_processing_base import ImageProcessingMixin
 
@@ -60,6 +66,53 @@ def digest_of(model, preprocess) -> str:
         digest.update(key.encode())
         digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def normalised(
+    images: Float[Tensor, "batch 3 height width"],
+    size: tuple[int, int],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    rescale: float,
+) -> Float[Tensor, "batch 3 input_height input_width"]:
+    """Pictures with values 0..255 -> a network's input of that size (width, height)."""
+    width, height = size
+    if images.shape[2:] != (height, width):
+        images = functional.interpolate(
+            images, size=(height, width), mode="bilinear", antialias=True
+        )
+    means = torch.tensor(mean, device=images.device)[:, None, None]
+    stds = torch.tensor(std, device=images.device)[:, None, None]
+    return (images * rescale - means) / stds
+
+
+def save_pretrained(
+    model, folder: Path, size: tuple[int, int], mean, std, **preprocessor: Any
+) -> None:
+    """config.json, preprocessor_config.json, model.safetensors in half precision. size (width,
+    height), mean, std: of the network's input; preprocessor: what else its config says."""
+    # A copy: the caller's model stays in full precision.
+    copy.deepcopy(model).half().save_pretrained(folder)
+    preprocessor |= {
+        "do_normalize": True,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "image_mean": list(mean),
+        "image_std": list(std),
+        "size": {"width": size[0], "height": size[1]},
+    }
+    text = json.dumps(preprocessor, indent=2) + "\n"
+    (folder / "preprocessor_config.json").write_text(text)
+
+
+@torch.no_grad()
+def follow(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
+    """The average of weights, a step on; what isn't a weight, as a count of batches, is copied."""
+    for key, value in model.state_dict().items():
+        if value.is_floating_point():
+            average[key].lerp_(value, 1 - decay)
+        else:
+            average[key].copy_(value)
 
 
 def _locate(name: str, shipped: Mapping[str, Path], what: str, example: str) -> str:

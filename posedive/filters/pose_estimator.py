@@ -21,7 +21,7 @@ from posedive.body.skeleton import COCO_FLIP
 from posedive.errors import WeightsError
 from posedive.filters import ESTIMATORS
 from posedive.filters.heatmaps import decode
-from posedive.pretrained import digest_of, load_pretrained
+from posedive.pretrained import digest_of, load_pretrained, normalised
 
 COCO_JOINTS = 17
 # Pictures at a time, so that memory is bounded whatever the caller's batch.
@@ -61,14 +61,7 @@ class Preprocess:
         """Pictures with values 0..255 -> the network's input (batch 3 input_height input_width)."""
         across, down = self.margins(images.shape[3], images.shape[2])
         images = functional.pad(images, (across, across, down, down))
-        width, height = self.size
-        if images.shape[2:] != (height, width):
-            images = functional.interpolate(
-                images, size=(height, width), mode="bilinear", antialias=True
-            )
-        mean = torch.tensor(self.mean, device=images.device)[:, None, None]
-        std = torch.tensor(self.std, device=images.device)[:, None, None]
-        return (images * self.rescale - mean) / std
+        return normalised(images, self.size, self.mean, self.std, self.rescale)
 
     def to_picture(
         self, points: Float[np.ndarray, "batch joints 2"], width: int, height: int

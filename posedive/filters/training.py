@@ -6,13 +6,11 @@ reads; state.pt beside it, from which the same call goes on after a kill. Step s
 batch from (seed, s), so a resumed run is the run.
 """
 
-import json
 import logging
 import os
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +22,7 @@ from posedive.filters.augment import augment
 from posedive.filters.examples import INPUT_SIZE, Examples, World, draw_examples
 from posedive.filters.heatmaps import gaussian_heatmaps
 from posedive.filters.pose_estimator import PoseEstimator, Preprocess
+from posedive.pretrained import follow, save_pretrained
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +112,7 @@ def train_on(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
-        _follow(average, model, min(EMA_DECAY, (step + 1) / (step + 10)))
+        follow(average, model, min(EMA_DECAY, (step + 1) / (step + 10)))
         running = loss.item() if step == first else 0.98 * running + 0.02 * loss.item()
         if (step + 1) % 50 == 0:
             pace = (step + 1 - first) * batch_size / (time.monotonic() - started)
@@ -129,7 +128,15 @@ def train_on(
             os.replace(state_path.with_suffix(".part"), state_path)
     model.load_state_dict(average)
     log.info("calibrated head scaled by %.2f", calibrate(model, examples))
-    save(model, folder)
+    save_pretrained(
+        model,
+        folder,
+        INPUT_SIZE,
+        MEAN,
+        STD,
+        image_processor_type="VitPoseImageProcessor",
+        do_affine_transform=False,
+    )
     return folder
 
 
@@ -242,29 +249,3 @@ def initialise(model: VitPoseForPoseEstimation) -> None:
     embeddings.position_embeddings.zero_()
     embeddings.position_embeddings[0, 1:] = 0.5 * waves
     nn.init.normal_(model.head.conv.weight, std=1e-3)
-
-
-def save(model: VitPoseForPoseEstimation, folder: Path) -> None:
-    """config.json, preprocessor_config.json, model.safetensors in half precision."""
-    # A copy: the caller's model stays in full precision.
-    half = VitPoseForPoseEstimation._from_config(model.config)
-    half.load_state_dict(model.state_dict())
-    half.half().save_pretrained(folder)
-    preprocessor: dict[str, Any] = {
-        "image_processor_type": "VitPoseImageProcessor",
-        "do_affine_transform": False,
-        "do_normalize": True,
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "image_mean": list(MEAN),
-        "image_std": list(STD),
-        "size": {"width": INPUT_SIZE[0], "height": INPUT_SIZE[1]},
-    }
-    text = json.dumps(preprocessor, indent=2) + "\n"
-    (folder / "preprocessor_config.json").write_text(text)
-
-
-@torch.no_grad()
-def _follow(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
-    for key, value in model.state_dict().items():
-        average[key].lerp_(value, 1 - decay)

@@ -18,7 +18,7 @@ from transformers import AutoModelForSemanticSegmentation
 
 from posedive.errors import WeightsError
 from posedive.parsing import PARSERS
-from posedive.pretrained import digest_of, load_pretrained
+from posedive.pretrained import digest_of, load_pretrained, normalised
 from posedive.records import PARTS
 
 # Pictures at a time, so that memory is bounded whatever the caller's batch.
@@ -57,14 +57,7 @@ class Preprocess:
 
     def __call__(self, images: Float[Tensor, "batch 3 height width"]) -> Tensor:
         """Pictures with values 0..255 -> the network's input (batch 3 input_height input_width)."""
-        width, height = self.size
-        if images.shape[2:] != (height, width):
-            images = functional.interpolate(
-                images, size=(height, width), mode="bilinear", antialias=True
-            )
-        mean = torch.tensor(self.mean, device=images.device)[:, None, None]
-        std = torch.tensor(self.std, device=images.device)[:, None, None]
-        return (images * self.rescale - mean) / std
+        return normalised(images, self.size, self.mean, self.std, self.rescale)
 
 
 def network_input(
@@ -78,10 +71,9 @@ def network_input(
 
 
 class Parser:
-    """Keeps the weights, `name` and `digest` (sha256 of weights and preprocessing)."""
+    """Keeps the weights, and `digest`, sha256 of weights and preprocessing."""
 
     def __init__(self, name: str, model: Any, preprocess: Preprocess):
-        self.name = name
         self.model = model.float().eval().requires_grad_(False)
         self.preprocess = preprocess
         self.reads_normals = next(p for p in model.parameters() if p.ndim == 4).shape[1] == 6

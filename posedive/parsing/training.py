@@ -6,14 +6,13 @@ state.pt beside it, from which the same call goes on after a kill. Step s of a r
 from (seed, s), so a resumed run is the run.
 """
 
-import json
 import logging
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from transformers import ConvNextConfig, UperNetConfig, UperNetForSemanticSegmen
 
 from posedive.body.smpl import load_body, pose_body
 from posedive.parsing.parser import Parser, Preprocess, network_input
+from posedive.pretrained import follow, save_pretrained
 from posedive.records import PARTS, PersonImage
 from posedive.render.maps import render_maps
 
@@ -107,7 +107,7 @@ def train_parser(
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        _follow(average, model, min(EMA_DECAY, (step + 1) / (step + 10)))
+        follow(average, model, min(EMA_DECAY, (step + 1) / (step + 10)))
         running = loss.item() if step == first else 0.98 * running + 0.02 * loss.item()
         if (step + 1) % 50 == 0:
             pace = (step + 1 - first) * batch_size / (time.monotonic() - started)
@@ -124,7 +124,15 @@ def train_parser(
     model.load_state_dict(average)
     told = overlap(Parser("in training", model, preprocess), unknown)
     log.info("held out IoU %s", " ".join(f"{part}={iou:.3f}" for part, iou in told.items()))
-    save(model, folder)
+    save_pretrained(
+        model,
+        folder,
+        INPUT_SIZE,
+        MEAN,
+        STD,
+        image_processor_type="SegformerImageProcessor",
+        do_resize=True,
+    )
     return folder
 
 
@@ -217,32 +225,3 @@ def schedule(step: int, steps: int) -> float:
     """Linear warm-up, times half a cosine to a hundredth."""
     cosine = 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * step / steps)))
     return min(1.0, (step + 1) / WARMUP_STEPS) * cosine
-
-
-def save(model: UperNetForSemanticSegmentation, folder: Path) -> None:
-    """config.json, preprocessor_config.json, model.safetensors in half precision."""
-    # A copy: the caller's model stays in full precision.
-    half = UperNetForSemanticSegmentation(model.config)
-    half.load_state_dict(model.state_dict())
-    half.half().save_pretrained(folder)
-    preprocessor: dict[str, Any] = {
-        "image_processor_type": "SegformerImageProcessor",
-        "do_normalize": True,
-        "do_rescale": True,
-        "do_resize": True,
-        "rescale_factor": 1 / 255,
-        "image_mean": list(MEAN),
-        "image_std": list(STD),
-        "size": {"width": INPUT_SIZE[0], "height": INPUT_SIZE[1]},
-    }
-    text = json.dumps(preprocessor, indent=2) + "\n"
-    (folder / "preprocessor_config.json").write_text(text)
-
-
-@torch.no_grad()
-def _follow(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
-    for key, value in model.state_dict().items():
-        if value.is_floating_point():
-            average[key].lerp_(value, 1 - decay)
-        else:  # batches counted
-            average[key].copy_(value)

@@ -98,6 +98,7 @@ class Train(Spec):
         "gradient_checkpointing",
         "max_skipped_steps",
         "parallel",
+        "parser",
     )
 
     kind: Literal["train"]

@@ -35,8 +35,8 @@ def draw_person(
     stand: np.ndarray,
     size: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(H, W, 3) float32 radiance; (H, W) float32 the person's share of each pixel; (H, W) uint8
-    what most of it shows, by number in records.PARTS.
+    """(H, W, 3) float32 radiance; (H, W) float32 the person's share of each pixel; (2H, 2W) the
+    number of the outfit's face that each quarter of it shows, -1: none.
 
     `stand` (2,) is where in the place the person stands: added to (x, z).
     """
@@ -90,10 +90,12 @@ def draw_person(
     )  # fmt: skip
     coverage = cv2.resize(raster.mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     person = cv2.resize(person, size, interpolation=cv2.INTER_AREA)
-    return person + (1 - coverage[..., None]) * image, coverage, _parts(outfit, raster.face_id)
+    return person + (1 - coverage[..., None]) * image, coverage, raster.face_id
 
 
-def _parts(outfit: Outfit, face_id: np.ndarray) -> np.ndarray:
+def parts_of(outfit: Outfit, face_id: np.ndarray) -> np.ndarray:
+    """(H, W) uint8: what most of each pixel shows, by number in records.PARTS, from draw_person's
+    faces."""
     named = {SKIRT: "skirt", HAIR: "hair", CAP: "hat", BAG: "bag"}
     of_kind = np.array([PARTS.index(named.get(kind, "body")) for kind in range(CAP + 1)])
     of_face = of_kind[outfit.materials[outfit.face_material, KIND].astype(int)]

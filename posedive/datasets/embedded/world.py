@@ -21,7 +21,7 @@ from posedive.datasets.embedded.cameras import Place, place
 from posedive.datasets.embedded.identities import identity
 from posedive.datasets.embedded.outfit import Outfit, dress
 from posedive.datasets.embedded.photograph import photograph
-from posedive.datasets.embedded.picture import draw_person
+from posedive.datasets.embedded.picture import draw_person, parts_of
 from posedive.datasets.embedded.wardrobe import joint_transforms, load_wardrobe, skin
 from posedive.errors import DatasetError
 from posedive.records import Body, Camera, Fit, PersonImage
@@ -107,8 +107,8 @@ class EmbeddedWorld:
         """read's pixels, and (H, W) uint8: what each shows, by number in records.PARTS."""
         assert image.fit is not None
         seed = _key_seed(image.key)
-        pixels, _, parts = self._draw(image.pid, image.camid, image.fit, self.size, seed)
-        return pixels, parts
+        pixels, _, faces = self._draw(image.pid, image.camid, image.fit, self.size, seed)
+        return pixels, parts_of(_outfit(self.seed, image.pid, self.wide), faces)
 
     def place(self, camid: int) -> Place:
         return _place(self.seed, camid, self.wide)
@@ -120,10 +120,10 @@ class EmbeddedWorld:
         tracklet = np.random.default_rng((self.seed, 0x57A, pid, camid))
         stand = tracklet.uniform(-1.2, 1.2, 2) * (1.0, 0.5) + rng.uniform(-0.25, 0.25, 2)
         outfit = _outfit(self.seed, pid, self.wide)
-        radiance, coverage, parts = draw_person(
+        radiance, coverage, faces = draw_person(
             outfit, load_wardrobe().parents, fit, where, stand, size
         )
-        return photograph(radiance, where, rng), coverage, parts
+        return photograph(radiance, where, rng), coverage, faces
 
     def _of_identity(self, pid: int, split: str) -> list[PersonImage]:
         kind = split.partition("_")[2]  # "", diverse, more, actions
