@@ -8,6 +8,7 @@ are; what is compared with it should be like it. `mirrored_along_rows` makes a p
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
+from scipy.special import expit
 
 # Clothes, hair and bags stick out beyond the naked body: part of its length on each side.
 _REACH = 0.06
@@ -73,7 +74,7 @@ def mirrored_along_rows(
     # The side that shows more tells more.
     share = left / np.maximum(left + width - right, 1e-6)
     across = (x - left) / np.maximum(right - left, 1e-6)
-    fade = 1 / (1 + np.exp((across - share) / _FADE))
+    fade = expit((share - across) / _FADE)
     shows_left, shows_right = left >= _SIDE, width - right >= _SIDE
     fade = np.where(shows_left & shows_right, fade, shows_left)[..., None]
     filled = fade * from_left + (1 - fade) * from_right
