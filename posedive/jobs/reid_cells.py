@@ -32,7 +32,7 @@ from posedive.shards.stream import decode, samples
 from posedive.shards.tar import Sample
 from posedive.spec.generate import Generate
 from posedive.spec.parts import Dataset as DatasetSpec
-from posedive.spec.reid_table import Arm, ReidTable, Take
+from posedive.spec.reid_table import Arm, ReidTable, Take, Yardstick
 from posedive.storage import open_store
 
 Size = tuple[int, int]
@@ -93,9 +93,8 @@ def trainings(
     arm = arms[name]
     source = arm.real_images or name
     job, take = jobs[source], arms[source].take
-    yardstick = arm.yardstick.model_dump(mode="json")
-    if arm.generate is None:  # of no meaning where nothing is generated
-        del yardstick["generated_per_identity"]
+    unsaid = Yardstick.OF_MIXING if arm.generate is None else None
+    yardstick = arm.yardstick.model_dump(mode="json", exclude=unsaid)
     return [
         Training(
             dataset=spec.dataset.model_dump(mode="json"),

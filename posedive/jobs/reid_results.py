@@ -13,11 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import stats
 
-from posedive.spec.reid_table import Arm
+from posedive.spec.reid_table import Arm, Yardstick
 
 SCORES = ("mAP", "rank1")
 LEAST_TO_SHARE = 2.0  # mAP; trainings differ by as much
-OF_MIXING = {"generated_per_identity"}  # of no meaning for real images alone
 OF_PAINTING = {"generator", "filter", "output"}  # fields that conditions don't depend on
 Results = dict[str, dict[str, Any]]
 
@@ -58,11 +57,11 @@ def baseline_of(arms: dict[str, Arm], name: str) -> str | None:
     """The arm with real images alone that an arm is compared with."""
     if _is_baseline(arms[name]):
         return None
-    wanted = arms[name].yardstick.model_dump(exclude=OF_MIXING)
+    wanted = arms[name].yardstick.model_dump(exclude=Yardstick.OF_MIXING)
     alike = (
         other
         for other, arm in arms.items()
-        if _is_baseline(arm) and arm.yardstick.model_dump(exclude=OF_MIXING) == wanted
+        if _is_baseline(arm) and arm.yardstick.model_dump(exclude=Yardstick.OF_MIXING) == wanted
     )
     return next(alike, None)
 

@@ -14,9 +14,9 @@ from posedive.errors import DatasetError, RequestError
 class PkSampler:
     """Keeps each identity's images, real and generated apart.
 
-    Of an identity's K images `generated_per_identity` are generated ones, where it has both kinds;
-    one that has fewer repeats some. Raises DatasetError for fewer than P identities, RequestError
-    for more generated images than K.
+    Of an identity's K images `generated_per_identity` are generated ones, where it has both kinds,
+    but in batches of real images alone; one that has fewer repeats some. Raises DatasetError for
+    fewer than P identities, RequestError for more generated images than K.
     """
 
     def __init__(
@@ -46,18 +46,20 @@ class PkSampler:
         self.generated_per_identity = generated_per_identity
         self.seed = seed
 
-    def batch(self, step: int) -> Int[np.ndarray, " batch"]:
+    def batch(self, step: int, real_alone: bool = False) -> Int[np.ndarray, " batch"]:
         epoch, place = divmod(step, len(self.real) // self.identities_per_batch)
         order = np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.real))
         first = place * self.identities_per_batch
         rng = np.random.default_rng((self.seed, 1, step))
         people = order[first : first + self.identities_per_batch]
-        return np.concatenate([self._images(person, rng) for person in people])
+        count = 0 if real_alone else self.generated_per_identity
+        return np.concatenate([self._images(person, count, rng) for person in people])
 
-    def _images(self, person: int, rng: np.random.Generator) -> np.ndarray:
+    def _images(self, person: int, count: int, rng: np.random.Generator) -> np.ndarray:
         real, generated = self.real[person], self.generated[person]
-        count = self.generated_per_identity if len(generated) else 0
-        if not len(real):
+        if not len(generated):
+            count = 0
+        elif not len(real):
             count = self.images_per_identity
         # resize cuts a long list and repeats a short one
         drawn = np.resize(rng.permutation(generated), count)

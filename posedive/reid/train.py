@@ -33,10 +33,11 @@ LOG_EVERY_STEPS = 50
 class Recipe:
     """How to train; the defaults are for `resnet18-quarter` from scratch, 4 minutes of one core.
 
-    margin: of the triplet loss, None for the soft one. pretrained: a state_dict of the backbone; a
-    pretrained ResNet-50 wants learning_rate=3.5e-4, weight_decay=5e-4 (Luo et al. 2019).
-    dtype: what convolutions compute in; bfloat16 is wrong on a CPU for pictures of 32 pixels' width
-    or less (oneDNN's strided convolutions to one column).
+    real_alone_share: of the steps, the last ones, whose batches hold real images alone; so a model
+    ends on what its own set looks like. margin: of the triplet loss, None for the soft one.
+    pretrained: a state_dict of the backbone; a pretrained ResNet-50 wants learning_rate=3.5e-4,
+    weight_decay=5e-4 (Luo et al. 2019). dtype: what convolutions compute in; bfloat16 is wrong on a
+    CPU for pictures of 32 pixels' width or less (oneDNN's strided convolutions to one column).
     """
 
     backbone: str = "resnet18-quarter"
@@ -46,6 +47,7 @@ class Recipe:
     identities_per_batch: int = 16
     images_per_identity: int = 4
     generated_per_identity: int = 1
+    real_alone_share: float = 0.2
     learning_rate: float = 1.6e-2
     weight_decay: float = 5e-2
     warmup_steps: int = 100
@@ -97,11 +99,12 @@ def train(
         first = state["step"]
         log.info("resumed step=%d", first)
     model.train()
+    real_alone_from = recipe.steps - round(recipe.real_alone_share * recipe.steps)
     started = time.monotonic()
     for step in range(first, recipe.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step)
-        rows = sampler.batch(step)
+        rows = sampler.batch(step, real_alone=step >= real_alone_from)
         batch = torch.from_numpy(augment(images[rows], recipe.seed, step)).to(device)
         of_person = torch.from_numpy(labels[rows]).to(device)
         of_camera = torch.from_numpy(camids[rows]).to(device)

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from posedive.spec.base import Part, Spec
 from posedive.spec.generate import Cosine, Generate, Output
-from posedive.spec.parts import SEED, Confidence, Dataset, Size, Uri
+from posedive.spec.parts import SEED, Confidence, Dataset, Share, Size, Uri
 
 ArmName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 TestName = Literal["diverse", "standard", "actions"]
@@ -16,6 +16,9 @@ OF_THE_TABLE = ("yardstick", "take", "real_images")  # an arm's other keys are a
 
 class Yardstick(Part):
     """The Re-ID model and its training; the defaults are for resnet18-quarter from scratch."""
+
+    # of no meaning for real images alone
+    OF_MIXING: ClassVar[set[str]] = {"generated_per_identity", "real_alone_share"}
 
     backbone: Literal["resnet18-quarter", "resnet50", "osnet"] = Field(default="resnet18-quarter")
     camera_wise: bool = Field(default=False, description="batch statistics per camera, as CBN")
@@ -33,6 +36,9 @@ class Yardstick(Part):
     images_per_identity: int = Field(default=4, gt=1, description="K of a PK batch")
     generated_per_identity: int = Field(
         default=1, ge=0, description="generated images among an identity's K in a batch"
+    )
+    real_alone_share: Share = Field(
+        default=0.2, description="of the steps, the last ones: their batches hold none generated"
     )
 
     @model_validator(mode="after")

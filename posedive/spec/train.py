@@ -14,12 +14,12 @@ from posedive.spec.parts import (
     Dataset,
     PoseSourceName,
     Precision,
+    Share,
     Size,
     Uri,
 )
 
 ConditionName = Literal["depth", "normals", "skeleton", "appearance"]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:

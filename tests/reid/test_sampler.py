@@ -46,6 +46,14 @@ def test_each_person_brings_the_given_number_of_generated_images():
             assert (groups.sum(1) == number).all()
 
 
+def test_a_batch_of_real_images_alone_holds_the_same_people():
+    pids, generated = np.tile(PIDS, 2), np.repeat([False, True], len(PIDS))
+    mixed = sampler(pids, generated, generated_per_identity=2)
+    alone = mixed.batch(3, real_alone=True)
+    assert not generated[alone].any()
+    np.testing.assert_array_equal(pids[alone], pids[mixed.batch(3)])
+
+
 def test_who_has_images_of_one_kind_fills_up_with_them():
     pids = np.repeat(np.arange(5), 6)
     generated = pids == 4

@@ -67,6 +67,22 @@ def test_generated_images_are_trained_on_as_many_as_asked_for(draw_people):
     assert (weights(first) - weights(third)).abs().max() > 1e-3
 
 
+def test_the_last_steps_show_real_images_alone(draw_people, monkeypatch):
+    people = draw_people(range(1, 9), images_per_camera=2, seed=0)
+    generated = np.arange(len(people.pids)) % 2 == 1
+    images, augment, with_generated = people.images.copy(), training.augment, []
+    images[generated] = 0
+
+    def watched(batch, seed, step):
+        with_generated.append(not batch.any(axis=(1, 2, 3)).all())
+        return augment(batch, seed, step)
+
+    monkeypatch.setattr(training, "augment", watched)
+    recipe = replace(SHORT, steps=5, real_alone_share=0.4)
+    train(images, people.pids, people.camids, recipe, generated)
+    assert with_generated == [True, True, True, False, False]
+
+
 def test_the_rate_warms_up_and_falls_to_nothing():
     recipe = Recipe(steps=100, warmup_steps=10, learning_rate=1.0)
     rates = [learning_rate(recipe, step) for step in range(100)]
