@@ -5,7 +5,7 @@ composites' pixels in place of the drawn ones, wherever the two differ by detail
 network draws the mean of what may be, which is blurred; who somebody is lies in the detail. Where
 the network departs from the composite (a bag, a shadow, a skirt's other side) its picture stays.
 The better the network, the smaller a departure may be believed: of 24, 12 and 6 grey levels the
-last was best by every measure but KID (jobs/evaluate_generator.yaml).
+last was best, but for KID and IoU, which changed little (jobs/evaluate_generator.yaml).
 """
 
 import cv2
