@@ -86,20 +86,18 @@ def normalised(
     return (images * rescale - means) / stds
 
 
-def save_pretrained(
-    model, folder: Path, size: tuple[int, int], mean, std, **preprocessor: Any
-) -> None:
-    """config.json, preprocessor_config.json, model.safetensors in half precision. size (width,
-    height), mean, std: of the network's input; preprocessor: what else its config says."""
+def save_pretrained(model, folder: Path, preprocess, **also: Any) -> None:
+    """config.json, preprocessor_config.json, model.safetensors in half precision. preprocess: has
+    the input's size (width, height), mean, std and rescale; also: what else its config says."""
     # A copy: the caller's model stays in full precision.
     copy.deepcopy(model).half().save_pretrained(folder)
-    preprocessor |= {
+    preprocessor = also | {
         "do_normalize": True,
         "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "image_mean": list(mean),
-        "image_std": list(std),
-        "size": {"width": size[0], "height": size[1]},
+        "rescale_factor": preprocess.rescale,
+        "image_mean": list(preprocess.mean),
+        "image_std": list(preprocess.std),
+        "size": {"width": preprocess.size[0], "height": preprocess.size[1]},
     }
     text = json.dumps(preprocessor, indent=2) + "\n"
     (folder / "preprocessor_config.json").write_text(text)

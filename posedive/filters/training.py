@@ -128,15 +128,8 @@ def train_on(
             os.replace(state_path.with_suffix(".part"), state_path)
     model.load_state_dict(average)
     log.info("calibrated head scaled by %.2f", calibrate(model, examples))
-    save_pretrained(
-        model,
-        folder,
-        INPUT_SIZE,
-        MEAN,
-        STD,
-        image_processor_type="VitPoseImageProcessor",
-        do_affine_transform=False,
-    )
+    kind = "VitPoseImageProcessor"
+    save_pretrained(model, folder, preprocess, image_processor_type=kind, do_affine_transform=False)
     return folder
 
 

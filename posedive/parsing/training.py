@@ -124,15 +124,8 @@ def train_parser(
     model.load_state_dict(average)
     told = overlap(Parser("in training", model, preprocess), unknown)
     log.info("held out IoU %s", " ".join(f"{part}={iou:.3f}" for part, iou in told.items()))
-    save_pretrained(
-        model,
-        folder,
-        INPUT_SIZE,
-        MEAN,
-        STD,
-        image_processor_type="SegformerImageProcessor",
-        do_resize=True,
-    )
+    kind = "SegformerImageProcessor"
+    save_pretrained(model, folder, preprocess, image_processor_type=kind, do_resize=True)
     return folder
 
 
