@@ -1,38 +1,42 @@
-"""What a set's images tell of where a camera stands: its light, and its scene with nobody in it.
+"""What a set's images tell of its cameras: their lights, and their scenes with nobody in them.
 
-    a camera -> some of its images, whoever they show -> Place: light, backdrops
-    a pair   -> a backdrop of another person, by its seed -> render.carry_scene
+    all cameras -> some images of each, whoever they show -> a Light for each
+    a camera    -> the same images -> backdrops
+    a pair      -> a backdrop of another person, by its seed -> render.carry_scene
 A person's own backgrounds, again in each generated picture, would teach a Re-ID model to know
 people by them; so do those of nobody in particular not.
 """
 
-import functools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from posedive.records import Pair, PersonImage
 from posedive.render.conditions import read_sighting
 from posedive.render.kinship import kinship
-from posedive.render.light import Light, light_of
+from posedive.render.light import EVEN, Light, lights_of
 from posedive.render.scene import Backdrop, Stand, carry_scene, stand_of
 from posedive.render.sighting import Sighting
 
-IMAGES_PER_CAMERA = 24  # that tell of its place
+MOST_IMAGES = 40  # of a camera, that tell of it; of all cameras together, MOST_IN_ALL
+MOST_IN_ALL = 768
 STREAM = 0x5CE
 
 
-@dataclass(frozen=True, eq=False)
-class Place:
-    """light: EVEN, or near it, where few images tell of it; backdrops: (pid, Backdrop)."""
+class _Colours(NamedTuple):
+    """Of a Sighting, what tells of a camera: a sixth of it."""
 
-    light: Light
-    backdrops: tuple[tuple[int, Backdrop], ...]
+    colours: np.ndarray
+    confidence: np.ndarray
+    normals: np.ndarray
+    axes: np.ndarray
 
 
 class Places:
-    """Keeps every light, and the backdrops of the cameras asked for last."""
+    """Reads what tells of the cameras when it is first asked, and keeps it."""
 
     def __init__(
         self,
@@ -42,36 +46,37 @@ class Places:
     ):
         """pixels: (H, W, 3) uint8 of an image, None where it can't be read. images: by pid."""
         self.body, self.pixels = body, pixels
-        of_camera: dict[int, list[PersonImage]] = {}
-        for image in sorted((i for of in images.values() for i in of), key=lambda i: i.key):
-            if image.fit is not None:
-                of_camera.setdefault(image.camid, []).append(image)
-        self.of_camera = {camid: _evenly(of, IMAGES_PER_CAMERA) for camid, of in of_camera.items()}
-        self.place = functools.lru_cache(maxsize=32)(self._place)
-        self.light = functools.cache(self._light)
+        self.telling = telling_images(images)
 
     def scene(self, pair: Pair, stand: Stand, size: tuple[int, int]) -> np.ndarray | None:
         """(H, W, 3) uint8, by the pair alone; None where the camera saw nobody else. stand: where
         the condition's body stands."""
-        others = [of for pid, of in self.place(pair.camid).backdrops if pid != pair.pid]
+        others = [of for pid, of in self._seen[1].get(pair.camid, ()) if pid != pair.pid]
         if not others:
             return None
         chosen = np.random.default_rng((pair.seed, STREAM)).integers(len(others))
         return carry_scene(others[chosen], stand, size)
 
-    def _light(self, camid: int) -> Light:
-        return self.place(camid).light
+    def light(self, camid: int) -> Light:
+        """EVEN, or near it, where few images tell of it."""
+        return self._seen[0].get(camid, EVEN)
 
-    def _place(self, camid: int) -> Place:
-        seen, backdrops = [], []
-        for image in self.of_camera.get(camid, ()):
-            rgb = self.pixels(image)
-            if rgb is None or image.fit is None:
-                continue
-            sighting = read_sighting(self.body, rgb, image.fit)
-            seen.append((image.pid, sighting))
-            backdrops.append((image.pid, backdrop(rgb, sighting, image)))
-        return Place(light_of(kinship(self.body), seen), tuple(backdrops))
+    @cached_property
+    def _seen(self) -> tuple[dict[int, Light], dict[int, list[tuple[int, Backdrop]]]]:
+        """By camid: the light; (pid, backdrop) of each image that can be read."""
+        told: dict[int, list[tuple[int, _Colours]]] = {}
+        backdrops: dict[int, list[tuple[int, Backdrop]]] = {}
+        for camid, images in self.telling.items():
+            told[camid], backdrops[camid] = [], []
+            for image in images:
+                rgb = self.pixels(image)
+                if rgb is None or image.fit is None:
+                    continue
+                s = read_sighting(self.body, rgb, image.fit)
+                of = _Colours(s.colours, s.confidence, s.normals, s.axes)
+                told[camid].append((image.pid, of))
+                backdrops[camid].append((image.pid, backdrop(rgb, s, image)))
+        return lights_of(kinship(self.body), told), backdrops
 
 
 def backdrop(rgb: np.ndarray, sighting: Sighting, image: PersonImage) -> Backdrop:
@@ -80,6 +85,17 @@ def backdrop(rgb: np.ndarray, sighting: Sighting, image: PersonImage) -> Backdro
     return Backdrop(rgb, sighting.mask, stand_of(sighting.shot.dressed, image.fit.camera))
 
 
-def _evenly(images: list[PersonImage], count: int) -> list[PersonImage]:
-    rows = np.unique(np.linspace(0, len(images) - 1, count).round().astype(int))
-    return [images[row] for row in rows]
+def telling_images(images: Mapping[int, Sequence[PersonImage]]) -> dict[int, list[PersonImage]]:
+    """By camid. One image of as many people as there are before a second one of anybody, and first
+    those whom most cameras saw: what several cameras show of one person tells them apart."""
+    ranked: dict[int, list[tuple[int, int, str, PersonImage]]] = {}
+    for of in images.values():
+        fitted = sorted((i for i in of if i.fit is not None), key=lambda i: i.key)
+        cameras = len({image.camid for image in fitted})
+        turns: Counter[int] = Counter()
+        for image in fitted:
+            turn = turns[image.camid]
+            ranked.setdefault(image.camid, []).append((turn, -cameras, image.key, image))
+            turns[image.camid] += 1
+    each = min(MOST_IMAGES, max(1, MOST_IN_ALL // max(1, len(ranked))))
+    return {camid: [rank[-1] for rank in sorted(of)[:each]] for camid, of in sorted(ranked.items())}

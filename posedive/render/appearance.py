@@ -6,10 +6,10 @@ target's body is (black elsewhere), validity (how the colour was come by), and t
 person before a scene, the baseline any generator must beat. Each image is read once
 (sight), a person's images are joined once per reference (join), the rest is done per pair.
 
-Each target pixel asks, in this order: the same point of the body in the reference, in the other
-images, the mirrored point, the point on the far side, and last the nearest points that were seen.
-Pixels are carried without their camera's light, and the target is lit by that of
-the reference's. What is left of cameras' colours is brought to the reference's by what both saw.
+Each target pixel asks, in this order: the same point of the body, in the images that see it best;
+the mirrored point, the point on the far side, and last the nearest points that were seen. Pixels
+are carried without what their camera made of them (light.py), and the target is shown as the
+reference's camera would; what is left between two images is brought together by what both saw.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ __all__ = ["ELSEWHERE", "FILLED", "MIRRORED", "OPPOSITE", "SEEN"]
 _MEAN = cv2.INTER_AREA
 _CAST_LIMIT = 1.6  # two cameras' colours differ by this factor at most
 _CAST_PRIOR = 150.0  # vertices seen by both that count as much as the whole body's colours
-_SPREAD_BELIEF = 0.7  # front and back need not be of one colour
+_SPREAD_BELIEF = 0.15  # front and back need not be of one colour
 
 
 @dataclass(frozen=True, eq=False)

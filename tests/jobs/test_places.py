@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from posedive.body.smpl import load_body
 from posedive.datasets.embedded import EmbeddedWorld
-from posedive.jobs.places import Places
+from posedive.jobs.places import MOST_IMAGES, Places, telling_images
 from posedive.jobs.planning import planned
+from posedive.render.light import EVEN
 from posedive.render.scene import Stand
 from posedive.spec.generate import Generate
 
@@ -60,10 +63,26 @@ def test_an_unreadable_image_is_left_out(world, plan):
     assert not places.light(pair.camid).coefficients.any()
 
 
-def test_a_camera_is_read_once_and_tells_of_its_light(world, plan):
+def test_cameras_are_read_once_and_tell_of_their_lights(world, plan):
     places, read = places_of(world, plan)
     camid = plan.shard(0).pairs[0].camid
     light = places.light(camid)
-    assert len(read) == sum(i.camid == camid for of in plan.images.values() for i in of)
-    assert places.light(camid) is light and light.coefficients.any()
-    assert len(read) == len(set(places.of_camera[camid]))
+    assert len(read) == sum(map(len, places.telling.values()))
+    assert places.light(camid) is light and light.coefficients.any() and light.offset.any()
+    assert places.light(99) is EVEN
+
+
+def test_people_whom_most_cameras_saw_tell_first_and_each_once_before_twice(world):
+    def image(pid, camid, number):
+        return replace(
+            world.images("train")[0], pid=pid, camid=camid, key=f"{pid}_{camid}_{number}"
+        )
+
+    images = {
+        1: [image(1, 1, n) for n in range(MOST_IMAGES)],
+        2: [image(2, camid, n) for camid in (1, 2) for n in range(2)],
+        3: [replace(image(3, 1, 0), fit=None)],
+    }
+    telling = telling_images(images)
+    assert [i.key for i in telling[1]][:4] == ["2_1_0", "1_1_0", "2_1_1", "1_1_1"]
+    assert len(telling[1]) == MOST_IMAGES and len(telling[2]) == 2

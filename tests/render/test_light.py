@@ -3,7 +3,7 @@ import pytest
 
 from posedive.render.appearance import carry_colours, join
 from posedive.render.kinship import kinship
-from posedive.render.light import BLACK, EVEN, Light, light_of, spread_outward
+from posedive.render.light import BLACK, EVEN, Light, light_of, lights_of, spread_outward
 from posedive.render.maps import Maps, condition_fit, render_maps
 from posedive.render.rasterizer import interpolate, rasterize
 from posedive.render.sighting import sight
@@ -79,6 +79,35 @@ def test_lit_undoes_unlit_and_even_light_does_nothing(light):
     np.testing.assert_allclose(light.lit(light.unlit(colours, normals), normals), colours)
     np.testing.assert_allclose(EVEN.lit(colours, normals), colours)
     assert np.abs(light.unlit(colours, normals) - colours).max() > 10
+
+
+def pale(image: np.ndarray) -> np.ndarray:
+    """As a camera of less contrast and another white balance shows it."""
+    return np.round(40 + image * [0.7, 0.6, 0.4]).astype(np.uint8)
+
+
+def test_what_a_pale_camera_saw_has_the_colours_of_the_other_one(model):
+    def seen(camera, pids, azimuths):
+        of = ((pid, maps_of(model, STANDING, azimuth)) for pid in pids for azimuth in azimuths)
+        return [(pid, sight(model, camera(photograph(model, maps)), maps)) for pid, maps in of]
+
+    lights = lights_of(
+        kinship(model),
+        {1: seen(lambda x: x, range(8), (0, 90, 200)), 2: seen(pale, range(8), (20, 100, 180))},
+    )
+    image, facing = np.array([[80.0, 80, 80], [170, 170, 170]]), np.array([[0.0, 0, -1]])
+    cloth = lights[1].unlit(image, facing), lights[2].unlit(pale(image).astype(float), facing)
+    assert np.abs(cloth[0] - cloth[1]).mean() < 0.3 * np.abs(image - pale(image)).mean()
+    np.testing.assert_allclose(lights[2].lit(cloth[1], facing), pale(image), atol=1e-3)
+
+
+def test_a_camera_that_shares_nobody_with_others_keeps_its_colours(model):
+    maps = maps_of(model, STANDING, 0)
+    one = sight(model, photograph(model, maps), maps)
+    other = sight(model, pale(photograph(model, maps)), maps)
+    for light in lights_of(kinship(model), {1: [(1, one)], 2: [(2, other)], 3: []}).values():
+        np.testing.assert_allclose(light.matrix, np.eye(3), atol=1e-6)
+        np.testing.assert_allclose(light.offset, 0, atol=1e-6)
 
 
 def test_no_image_and_no_body_in_sight_tell_of_no_light(model):
