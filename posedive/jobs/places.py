@@ -22,7 +22,7 @@ from posedive.render.scene import Backdrop, Stand, carry_scene, stand_of
 from posedive.render.sighting import Sighting
 
 MOST_IMAGES = 40  # of a camera, that tell of it; of all cameras together, MOST_IN_ALL
-MOST_IN_ALL = 768
+MOST_IN_ALL = 2048
 STREAM = 0x5CE
 
 

@@ -24,11 +24,13 @@ _HANGING_M = 0.6  # a hand lower than this lays its bag down
 class Lump:
     """points (P, 3), faces (F, 3): at rest, beside the body. anchor: the vertices that move it;
     hips: for what hangs from a hand, those that tell where the person is going. share: of its
-    pixels that have to show its part. unless: names of lumps with which it isn't worn."""
+    pixels that have to show its part; where it has a mirror image, the name of a lump, by so much
+    more than that one. unless: names of lumps with which it isn't worn."""
 
     name: str
     part: int
     share: float
+    mirror: str | None
     unless: tuple[str, ...]
     points: np.ndarray
     faces: np.ndarray
@@ -82,7 +84,7 @@ def catalogue(
     hip, belt = np.abs(hips[:, 0]).max(), hips[:, 1].mean()
     tip, palm = np.abs(hand[:, 0]).max(), hand[:, 1:].mean(axis=0)
     # name, part, share, joint, centre, half its size, exponent. A print on a back may pass for a
-    # pack to half; beside a body is nothing else that a parser would take for a bag.
+    # pack to half; beside a body a hem may pass for a bag, but on both sides alike.
     shapes = [
         ("backpack", "bag", 0.48, "spine3", (0, shoulder - 0.21, pack), (0.15, 0.21, 0.08), 3.0),
         ("ponytail", "hair", 0.5, "head", (0, chin + 0.02, nape - 0.03), (0.035, 0.12, 0.03), 2.0),
@@ -92,9 +94,9 @@ def catalogue(
     ]
     for side, sign in (("left", 1), ("right", -1)):
         place, half = (sign * (hip + 0.05), belt, 0.0), (0.05, 0.12, 0.14)
-        shapes.append((f"{side} bag", "bag", 0.3, "pelvis", place, half, 4.0))
+        shapes.append((f"{side} bag", "bag", 0.12, "pelvis", place, half, 4.0))
         place, half = (sign * (tip + 0.17), *palm), (0.14, 0.05, 0.15)
-        shapes.append((f"{side} hand bag", "bag", 0.3, f"{side}_hand", place, half, 4.0))
+        shapes.append((f"{side} hand bag", "bag", 0.12, f"{side}_hand", place, half, 4.0))
     lumps = []
     for name, part, share, joint, centre, half, exponent in shapes:
         points, faces = rounded_box(np.array(half), exponent)
@@ -104,6 +106,7 @@ def catalogue(
                 name=name,
                 part=PARTS.index(part),
                 share=share,
+                mirror=_mirrored(name),
                 unless=("bob", "long hair") if name == "ponytail" else (),
                 points=points + centre,
                 faces=faces,
@@ -112,6 +115,11 @@ def catalogue(
             )
         )
     return tuple(lumps)
+
+
+def _mirrored(name: str) -> str | None:
+    side, _, rest = name.partition(" ")
+    return {"left": f"right {rest}", "right": f"left {rest}"}.get(side)
 
 
 def rounded_box(half: Float[np.ndarray, "3"], exponent: float) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +160,9 @@ def borne_out(
 def worn(lumps: tuple[Lump, ...], told: Float[np.ndarray, "images lumps 2"]) -> tuple[int, ...]:
     """Numbers of the lumps that all images together bear out."""
     alike, seen = told.sum(axis=0).T
-    sure = alike > np.array([lump.share for lump in lumps]) * seen + _SURE_PIXELS
+    shares = dict(zip((lump.name for lump in lumps), alike / np.maximum(seen, 1.0), strict=True))
+    needed = np.array([lump.share + shares.get(lump.mirror or "", 0.0) for lump in lumps])
+    sure = alike > needed * seen + _SURE_PIXELS
     found = [lump.name for lump, worn in zip(lumps, sure, strict=True) if worn]
     return tuple(
         k

@@ -28,7 +28,7 @@ from posedive.records import Body, Camera, Fit, PersonImage
 from posedive.render.viewpoints import frame
 
 NUM_CAMERAS = 6
-NUM_PLACES_WIDE = 400
+PEOPLE_PER_PLACE = 16  # in a wide world: enough that its cameras can be compared
 # The numbers of a split's images begin at these, so that a key names one image of all splits.
 FIRST_SEQ = {
     "train": 0,
@@ -68,6 +68,7 @@ class EmbeddedWorld:
         self.seed, self.identities, self.wide = seed, identities, wide
         self.size = (int(size[0]), int(size[1]))
         self.images_per_identity = images_per_identity or (10 if wide else 8)
+        self.places = max(8, identities // PEOPLE_PER_PLACE)  # of a wide world
         self.skipped: list[tuple[str, str]] = []
 
     def images(self, split: str) -> list[PersonImage]:
@@ -132,7 +133,7 @@ class EmbeddedWorld:
         betas = identity(self.seed, pid, self.wide).betas
         framing = _Framing(betas)
         if self.wide:
-            cameras = sorted(1 + rng.choice(NUM_PLACES_WIDE, 2, replace=False))
+            cameras = sorted(1 + rng.choice(self.places, 2, replace=False))
             counts = [self.images_per_identity // 2] * 2
         else:
             num = int(rng.integers(3, NUM_CAMERAS + 1))
