@@ -84,6 +84,16 @@ def test_a_ponytail_is_not_worn_beside_long_hair(model):
     assert worn(lumps, told) == (long_hair,)
 
 
+def test_what_shows_on_both_sides_alike_is_no_bag(model):
+    lumps = kinship(model).lumps
+    told = np.zeros((1, len(lumps), 2))
+    left, right = number(model, "left hand bag"), number(model, "right hand bag")
+    told[0, left], told[0, right] = (90, 400), (10, 400)
+    assert worn(lumps, told) == (left,)
+    told[0, right] = 80, 400
+    assert worn(lumps, told) == ()
+
+
 def test_images_that_contradict_outweigh_one_that_agrees(model):
     lumps, told = kinship(model).lumps, np.zeros((3, len(kinship(model).lumps), 2))
     told[0, 0], told[1:, 0] = (50, 60), (2, 60)
