@@ -1,6 +1,6 @@
 """What is found on the embedded world's people by their images, against what they wear.
 
-python scripts/belongings.py [PARSER]        # 1 minute; a folder or hub name, default embedded
+python scripts/belongings.py [PARSER [SEED]]   # 1 minute; a folder or hub name, default embedded
 """
 
 import sys
@@ -34,7 +34,8 @@ def wears(who: Identity) -> set[str]:
 
 def main() -> None:
     parser = Parser.load(sys.argv[1] if len(sys.argv) > 1 else "embedded")
-    world, body = EmbeddedWorld(SEED), load_body("embedded")
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else SEED
+    world, body = EmbeddedWorld(seed), load_body("embedded")
     lumps = kinship(body).lumps
     told: dict[int, list[np.ndarray]] = {}
     for image in world.images("train"):
@@ -43,7 +44,7 @@ def main() -> None:
         told.setdefault(image.pid, []).append(sighting.shot.lumps)
     wearers, found, false = Counter(), Counter(), Counter()
     for pid, evidence in told.items():
-        true = wears(identity(SEED, pid))
+        true = wears(identity(seed, pid))
         ours = {lumps[k].name for k in worn(lumps, np.stack(evidence))}
         wearers.update(true)
         found.update(true & ours)
