@@ -5,7 +5,7 @@ composites' pixels in place of the drawn ones, wherever the two differ by detail
 network draws the mean of what may be, which is blurred; who somebody is lies in the detail. Where
 the network departs from the composite (a bag, a shadow, a skirt's other side) its picture stays.
 The better the network, the smaller a departure may be believed: of 24, 12, 6 and 3 grey levels the
-last is nearest to the truth (cosine 0.816, 0.818, 0.822, 0.826). All as drawn is nearer yet (0.827),
+last is nearest to the truth (cosine 0.816, 0.818, 0.822, 0.826). All as drawn is nearer (0.827)
 and softer (jobs/evaluate_generator.yaml).
 """
 
