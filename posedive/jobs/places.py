@@ -27,7 +27,7 @@ STREAM = 0x5CE
 
 
 class _Colours(NamedTuple):
-    """Of a Sighting, what tells of a camera: a sixth of it."""
+    """Of a Sighting, what light.Seen asks for: the rest need not be kept."""
 
     colours: np.ndarray
     confidence: np.ndarray

@@ -32,7 +32,7 @@ __all__ = ["ELSEWHERE", "FILLED", "MIRRORED", "OPPOSITE", "SEEN"]
 
 _MEAN = cv2.INTER_AREA
 _CAST_LIMIT = 1.6  # two cameras' colours differ by this factor at most
-_CAST_PRIOR = 150.0  # vertices seen by both that count as much as the whole body's colours
+_CAST_PRIOR = 110.0  # vertices seen by both that count as much as the whole body's colours
 _SPREAD_BELIEF = 0.15  # front and back need not be of one colour
 
 

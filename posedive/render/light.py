@@ -117,9 +117,7 @@ def light_of(body: Kinship, seen: Sequence[tuple[int, Seen]]) -> Light:
 
     def of_cloth(values: np.ndarray) -> np.ndarray:
         """(N, D): the mean over each row's cloth."""
-        total = np.maximum(np.bincount(group, weights), 1e-9)
-        means = [np.bincount(group, weights * column) / total for column in values.T]
-        return np.stack(means, axis=1)[group]
+        return _means(group, weights, values)[group]
 
     weights, coefficients = prior, np.zeros((x.shape[1], y.shape[1]))
     for _ in range(_ROUNDS if len(group) else 0):
@@ -137,8 +135,7 @@ def _mean_of_parts(body: Kinship, sighting: Seen, light: Light) -> tuple[np.ndar
     part, weight, count = body.part[sure], sighting.confidence[sure], int(body.part.max()) + 1
     unlit = light.unlit(sighting.colours[sure], sighting.normals[sure] @ sighting.axes.T)
     total = np.bincount(part, weight, count)
-    sums = [np.bincount(part, weight * column, count) for column in _log(unlit).T]
-    return np.stack(sums, axis=1) / np.maximum(total, 1e-9)[:, None], total / _ALIKE
+    return _means(part, weight, _log(unlit), count), total / _ALIKE
 
 
 def _tones(
@@ -154,9 +151,7 @@ def _tones(
     weights = prior
     for _ in range(_ROUNDS):
         back = np.linalg.solve(matrix[camera], (shown - offset[camera])[..., None])[..., 0]
-        total = np.maximum(np.bincount(cloth, weights), 1e-9)
-        means = [np.bincount(cloth, weights * column) / total for column in back.T]
-        itself = np.stack(means, axis=1)[cloth]
+        itself = _means(cloth, weights, back)[cloth]
         for c in range(num):
             of = camera == c
             told = np.column_stack([itself[of] - _MIDDLE, np.ones(of.sum())])
@@ -169,6 +164,15 @@ def _tones(
         residue = shown - offset[camera] - np.einsum("nij,nj->ni", matrix[camera], itself)
         weights = prior * np.minimum(1.0, _PATTERN / np.maximum(np.abs(residue).mean(axis=1), 1e-6))
     return offset.astype(np.float32), matrix.astype(np.float32)
+
+
+def _means(
+    group: np.ndarray, weights: np.ndarray, values: np.ndarray, count: int = 0
+) -> np.ndarray:
+    """(G, D): of values (N, D) by their group's number (N,), 0 of none; at least `count` groups."""
+    total = np.maximum(np.bincount(group, weights, count), 1e-9)
+    sums = [np.bincount(group, weights * column, count) for column in values.T]
+    return np.stack(sums, axis=1) / total[:, None]
 
 
 def _log(colours: np.ndarray) -> np.ndarray:
