@@ -10,29 +10,19 @@ people by them; so do those of nobody in particular not.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from posedive.records import Pair, PersonImage
 from posedive.render.conditions import read_sighting
 from posedive.render.kinship import kinship
-from posedive.render.light import EVEN, Light, lights_of
+from posedive.render.light import EVEN, Light, Told, lights_of, told_by
 from posedive.render.scene import Backdrop, Stand, carry_scene, stand_of
 from posedive.render.sighting import Sighting
 
 MOST_IMAGES = 40  # of a camera, that tell of it; of all cameras together, MOST_IN_ALL
 MOST_IN_ALL = 2048
 STREAM = 0x5CE
-
-
-class _Colours(NamedTuple):
-    """Of a Sighting, what light.Seen asks for: the rest need not be kept."""
-
-    colours: np.ndarray
-    confidence: np.ndarray
-    normals: np.ndarray
-    axes: np.ndarray
 
 
 class Places:
@@ -64,19 +54,20 @@ class Places:
     @cached_property
     def _seen(self) -> tuple[dict[int, Light], dict[int, list[tuple[int, Backdrop]]]]:
         """By camid: the light; (pid, backdrop) of each image that can be read."""
-        told: dict[int, list[tuple[int, _Colours]]] = {}
+        told: dict[int, Told] = {}
         backdrops: dict[int, list[tuple[int, Backdrop]]] = {}
         for camid, images in self.telling.items():
-            told[camid], backdrops[camid] = [], []
+            shown: list[tuple[int, Sighting]] = []
+            backdrops[camid] = []
             for image in images:
                 rgb = self.pixels(image)
                 if rgb is None or image.fit is None:
                     continue
                 s = read_sighting(self.body, rgb, image.fit)
-                of = _Colours(s.colours, s.confidence, s.normals, s.axes)
-                told[camid].append((image.pid, of))
+                shown.append((image.pid, s))
                 backdrops[camid].append((image.pid, backdrop(rgb, s, image)))
-        return lights_of(kinship(self.body), told), backdrops
+            told[camid] = told_by(kinship(self.body), shown)
+        return lights_of(told), backdrops
 
 
 def backdrop(rgb: np.ndarray, sighting: Sighting, image: PersonImage) -> Backdrop:

@@ -22,11 +22,11 @@ from posedive.render.attire import Attire, attire
 from posedive.render.belongings import worn
 from posedive.render.gather import ELSEWHERE, FILLED, MIRRORED, OPPOSITE, SEEN, gather
 from posedive.render.kinship import kinship
-from posedive.render.light import BLACK
 from posedive.render.maps import Maps
 from posedive.render.rasterizer import interpolate, rasterize
 from posedive.render.sighting import Sighting, dressed, in_attire, spread_to_kin
 from posedive.render.skirt import hem_of
+from posedive.render.sun import logarithm
 
 __all__ = ["ELSEWHERE", "FILLED", "MIRRORED", "OPPOSITE", "SEEN"]
 
@@ -110,8 +110,10 @@ def carry_colours(
         looks.fill,
     )
     coverage = raster.mask.astype(np.float32)
-    normals = interpolate(raster, clothes.faces, normals @ axes.T)
-    colours = seen[0].shot.light.lit(colours, normals).clip(0, 255) * raster.mask[..., None]
+    light = seen[0].shot.light
+    shade = light.shade(positions, normals, axes, clothes.faces)
+    shade = interpolate(raster, clothes.faces, shade)
+    colours = light.lit(colours, shade).clip(0, 255) * raster.mask[..., None]
     if fine != (width, height):
         colours = cv2.resize(colours, (width, height), interpolation=_MEAN)
         coverage = cv2.resize(coverage, (width, height), interpolation=_MEAN)
@@ -152,5 +154,4 @@ def _recoloured(reference: Sighting, other: Sighting) -> Sighting:
 
 def _ratio(colours: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(N, 3), (N, 3) -> (3,): the usual logarithm of their ratio; near black says little."""
-    colours, others = (np.maximum(c, 0) + BLACK for c in (colours, others))
-    return np.median(np.log(colours / others), axis=0)
+    return np.median(logarithm(colours) - logarithm(others), axis=0)

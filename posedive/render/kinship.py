@@ -42,10 +42,10 @@ class Kinship:
     vertex, its mirror image, the one on the far side; licence (3, V): the share of its colour that
     each may lend (no face on the back of a head).
 
-    lends (V,): how much a vertex's colour tells of its kin. standoff_m (V,): how far clothes and
-    hair usually stand off; clothed (V,): 0 on face, neck and hands, else 1. For `spread` the
-    surface is cut into clans of some 18 vertices: clan (V,), likeness (C, C) of their colours,
-    and each vertex's nearest clans (V, K) with shares (V, K).
+    lends (V,): how much a vertex's colour tells of its kin. head (V,) bool. standoff_m (V,): how
+    far clothes and hair usually stand off; clothed (V,): 0 on face, neck and hands, else 1. For
+    `spread` the surface is cut into clans of some 18 vertices: clan (V,), likeness (C, C) of their
+    colours, and each vertex's nearest clans (V, K) with shares (V, K).
     """
 
     faces: np.ndarray
@@ -53,6 +53,7 @@ class Kinship:
     twins: np.ndarray
     licence: np.ndarray
     lends: np.ndarray
+    head: np.ndarray
     standoff_m: np.ndarray
     clothed: np.ndarray
     clan: np.ndarray
@@ -109,6 +110,7 @@ def kinship(model) -> Kinship:
         twins=np.stack([own, opposite.mirror_vertex, opposite.front_back_vertex]),
         licence=licence.astype(np.float32),
         lends=np.where(head & doubtful, 0.02, 1.0).astype(np.float32),
+        head=head,
         standoff_m=_smooth(standoff, faces, rounds=6).astype(np.float32),
         clothed=_smooth((~skin & ~neck).astype(np.float64), faces, rounds=4).astype(np.float32),
         bridge=bridge_of(vertices, weights),

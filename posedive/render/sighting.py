@@ -147,11 +147,12 @@ def _shown(body: Kinship, worn: Attire, shot: Shot) -> Sighting:
     clearance = _clearance(raster.depth) / scale * cv2.resize(shot.trust, fine)
     if shot.parts is not None:
         clearance *= _itself(worn.part[raster.face_id], cv2.resize(shot.parts, fine))
-    covered = cv2.resize(raster.mask.astype(np.float32), (width, height), interpolation=_MEAN) > 0
-    normals = interpolate(raster, worn.faces, outward @ shot.axes.T)
-    normals = cv2.resize(normals, (width, height), interpolation=_MEAN)
+    share = cv2.resize(raster.mask.astype(np.float32), (width, height), interpolation=_MEAN)
+    shade = shot.light.shade(positions, outward, shot.axes, worn.faces)
+    shade = cv2.resize(interpolate(raster, worn.faces, shade), (width, height), interpolation=_MEAN)
+    shade = shade[..., None] / np.maximum(share, 1e-6)[..., None]
     # Beside the body, as if its edge went on.
-    pixels = shot.light.unlit(shot.rgb.astype(np.float32), spread_outward(normals, covered))
+    pixels = shot.light.unlit(shot.rgb.astype(np.float32), spread_outward(shade, share > 0))
     colours, confidence = sample_vertices(
         positions, outward, shot.focal, raster.depth, clearance, pixels
     )
@@ -161,7 +162,7 @@ def _shown(body: Kinship, worn: Attire, shot: Shot) -> Sighting:
         positions=positions,
         normals=outward,
         rgb=pixels,
-        mask=covered | shot.body,
+        mask=(share > 0) | shot.body,
         depth=raster.depth,
         clearance=clearance,
         colours=colours,
