@@ -19,7 +19,6 @@ from posedive.render.appearance import Looks, join
 from posedive.render.camera import to_camera
 from posedive.render.conditions import DrawnCondition, draw_conditions, read_sighting
 from posedive.render.maps import condition_fit
-from posedive.render.scene import stand_of
 from posedive.render.sighting import Sighting
 
 log = logging.getLogger(__name__)
@@ -96,8 +95,8 @@ class PairDrawer:
                 self._known[reference.key] = self._looks(reference, of_pid)
             looks, others = self._known[reference.key]
             if self.background == "camera":
-                stand = stand_of(to_camera(vertices, fit.camera), fit.camera)
-                scene = self.places.scene(pair, stand, self.size)
+                vertices_cam = to_camera(vertices, fit.camera)
+                scene = self.places.scene(pair, fit.camera, vertices_cam, self.size)
         drawn = draw_conditions(self.body, fit, self.size, looks, (vertices, joints), scene)
         return DrawnPair(rgb, fit, drawn, others)
 

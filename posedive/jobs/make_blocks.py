@@ -26,7 +26,8 @@ from posedive.jobs.sources import open_spec_dataset, people_of, read_image
 from posedive.records import Body, Camera, Fit, PersonImage
 from posedive.render.appearance import Looks, join
 from posedive.render.conditions import draw_conditions, read_sighting
-from posedive.render.scene import carry_scene
+from posedive.render.kinship import kinship
+from posedive.render.scene import Backdrop
 from posedive.render.sighting import Sighting
 from posedive.spec.train import Train
 
@@ -100,7 +101,7 @@ class _Maker:
             pixels = {image.key: self._read(image) for image in images}
             references, targets_from = self._usable(images, pixels)
             sightings = {i.key: self._sighting(i, pixels[i.key], rng) for i in images}
-            backdrops = {i.key: backdrop(pixels[i.key], sightings[i.key], i) for i in images}
+            backdrops = {i.key: self._backdrop(i, sightings[i.key]) for i in images}
             tellers = [image.key for image in references]
             for reference, targets in training_pairs(
                 references,
@@ -143,6 +144,9 @@ class _Maker:
         light = self.places.light(image.camid)
         return read_sighting(self.body, rgb, fit, light, self.parser)
 
+    def _backdrop(self, image: PersonImage, sighting: Sighting) -> Backdrop:
+        return backdrop(kinship(self.body), image, sighting, self.places.light(image.camid).sun)
+
     def _looks(self, reference, target, tellers: list[str], sightings, rng) -> Looks:
         """From the reference and some other `tellers`, never the target itself."""
         others = [sightings[k] for k in tellers if k not in (reference.key, target.key)]
@@ -158,8 +162,10 @@ class _Maker:
             if "appearance" in conditions:
                 looks = self._looks(reference, target, tellers, sightings, rng)
                 # What stands behind the target, as a generated picture will have it.
-                behind = backdrops[target.key]
-                scene = carry_scene(behind, behind.stand, spec.size)
+                vertices_cam = sightings[target.key].shot.dressed
+                scene = self.places.behind(
+                    backdrops[target.key], target.camid, target.fit.camera, vertices_cam, spec.size
+                )
             drawn.append(draw_conditions(self.body, target.fit, spec.size, looks, background=scene))
         rgb, shown = pixels[reference.key], np.stack([pixels[t.key] for t in targets])
         return {

@@ -13,12 +13,13 @@ from functools import cached_property
 
 import numpy as np
 
-from posedive.records import Pair, PersonImage
+from posedive.records import Camera, Pair, PersonImage
 from posedive.render.conditions import read_sighting
-from posedive.render.kinship import kinship
+from posedive.render.kinship import Kinship, kinship
 from posedive.render.light import EVEN, Light, Told, lights_of, told_by
-from posedive.render.scene import Backdrop, Stand, carry_scene, stand_of
+from posedive.render.scene import Backdrop, carry_scene, darkened, shadow_on_floor, stand_of
 from posedive.render.sighting import Sighting
+from posedive.render.sun import Sun
 
 MOST_IMAGES = 40  # of a camera, that tell of it; of all cameras together, MOST_IN_ALL
 MOST_IN_ALL = 2048
@@ -38,14 +39,32 @@ class Places:
         self.body, self.pixels = body, pixels
         self.telling = telling_images(images)
 
-    def scene(self, pair: Pair, stand: Stand, size: tuple[int, int]) -> np.ndarray | None:
-        """(H, W, 3) uint8, by the pair alone; None where the camera saw nobody else. stand: where
-        the condition's body stands."""
+    def scene(
+        self, pair: Pair, camera: Camera, vertices_cam: np.ndarray, size: tuple[int, int]
+    ) -> np.ndarray | None:
+        """(H, W, 3) uint8 with the shadow of the condition's body, vertices_cam (V, 3) before
+        camera; by the pair alone. None where the camera saw nobody else."""
         others = [of for pid, of in self._seen[1].get(pair.camid, ()) if pid != pair.pid]
         if not others:
             return None
         chosen = np.random.default_rng((pair.seed, STREAM)).integers(len(others))
-        return carry_scene(others[chosen], stand, size)
+        return self.behind(others[chosen], pair.camid, camera, vertices_cam, size)
+
+    def behind(
+        self,
+        backdrop: Backdrop,
+        camid: int,
+        camera: Camera,
+        vertices_cam: np.ndarray,
+        size: tuple[int, int],
+    ) -> np.ndarray:
+        """A backdrop of that camera, carried to where a body stands, with the body's shadow."""
+        stand = stand_of(vertices_cam, camera)
+        scene, sun = carry_scene(backdrop, stand, size), self.light(camid).sun
+        if sun is None:
+            return scene
+        gain = shadow_on_floor(stand, sun, vertices_cam, kinship(self.body).faces, size)
+        return darkened(scene, gain)
 
     def light(self, camid: int) -> Light:
         """EVEN, or near it, where few images tell of it."""
@@ -54,26 +73,31 @@ class Places:
     @cached_property
     def _seen(self) -> tuple[dict[int, Light], dict[int, list[tuple[int, Backdrop]]]]:
         """By camid: the light; (pid, backdrop) of each image that can be read."""
-        told: dict[int, Told] = {}
+        body, told = kinship(self.body), dict[int, Told]()
         backdrops: dict[int, list[tuple[int, Backdrop]]] = {}
         for camid, images in self.telling.items():
-            shown: list[tuple[int, Sighting]] = []
-            backdrops[camid] = []
+            shown: list[tuple[PersonImage, Sighting]] = []
             for image in images:
                 rgb = self.pixels(image)
                 if rgb is None or image.fit is None:
                     continue
-                s = read_sighting(self.body, rgb, image.fit)
-                shown.append((image.pid, s))
-                backdrops[camid].append((image.pid, backdrop(rgb, s, image)))
-            told[camid] = told_by(kinship(self.body), shown)
+                shown.append((image, read_sighting(self.body, rgb, image.fit)))
+            told[camid] = told_by(body, [(image.pid, of) for image, of in shown])
+            backdrops[camid] = [
+                (image.pid, backdrop(body, image, of, told[camid].sun)) for image, of in shown
+            ]
         return lights_of(told), backdrops
 
 
-def backdrop(rgb: np.ndarray, sighting: Sighting, image: PersonImage) -> Backdrop:
-    """Of an image that has a fit, whose pixels are rgb (H, W, 3) uint8."""
+def backdrop(body: Kinship, image: PersonImage, sighting: Sighting, sun: Sun | None) -> Backdrop:
+    """What is behind the person of an image that has a fit, without their shadow in that sun."""
     assert image.fit is not None
-    return Backdrop(rgb, sighting.mask, stand_of(sighting.shot.dressed, image.fit.camera))
+    shot, rgb = sighting.shot, sighting.shot.rgb
+    stand = stand_of(shot.dressed, image.fit.camera)
+    if sun is not None:
+        size = rgb.shape[1], rgb.shape[0]
+        rgb = darkened(rgb, 1 / shadow_on_floor(stand, sun, shot.dressed, body.faces, size))
+    return Backdrop(rgb, sighting.mask, stand)
 
 
 def telling_images(images: Mapping[int, Sequence[PersonImage]]) -> dict[int, list[PersonImage]]:

@@ -20,13 +20,15 @@ from jaxtyping import Float, UInt8
 from posedive.records import Camera
 from posedive.render.background import folded, mirrored_along_rows, near_person
 from posedive.render.camera import floor_axes
+from posedive.render.sun import BLACK, Sun
 
 # Metres behind the person. Real walls are 2 to 12 m away, but to take floor for wall is worse than
 # the reverse, as cameras that look down see floor.
 _WALL_M = 3.0
 _FARTHEST_M = 1e3
 _NEAREST_M = 0.3  # before a camera; what is nearer is taken from the picture's edge
-_SHADOW_M = 0.3  # about the foot point the floor is dark
+_DARK_M = 0.3  # about the foot point the floor is dark
+_SHADOW_M = 3.0  # so far from it a shadow is looked for
 # Below its lower edge an image goes on with so much of it, mirrored again and again: floor alone.
 _FLOOR = 0.12
 
@@ -56,7 +58,7 @@ class Backdrop:
         shadow."""
         height, width = self.person.shape
         points = _points(self.stand, (width, height))
-        shadow = (points[..., 1] < 1e-3) & (np.hypot(points[..., 0], points[..., 2]) < _SHADOW_M)
+        shadow = (points[..., 1] < 1e-3) & (np.hypot(points[..., 0], points[..., 2]) < _DARK_M)
         return mirrored_along_rows(self.rgb, near_person(self.person)[1] | shadow)
 
 
@@ -85,6 +87,31 @@ def carry_scene(
     )
     scene = cv2.resize(scene, size, interpolation=cv2.INTER_AREA)
     return np.round(scene).clip(0, 255).astype(np.uint8)
+
+
+def shadow_on_floor(
+    stand: Stand,
+    sun: Sun,
+    vertices_cam: Float[np.ndarray, "vertices 3"],
+    faces: np.ndarray,
+    size: tuple[int, int],
+) -> Float[np.ndarray, "height width 1"]:
+    """The gain of each pixel of a scene by the shadow of the body that stands there; 1 off the
+    floor."""
+    points = _points(stand, size)
+    floor = (points[..., 1] < 1e-3) & (np.hypot(points[..., 0], points[..., 2]) < _SHADOW_M)
+    gain = np.ones((*floor.shape, 1), np.float32)
+    if floor.any():
+        at = (vertices_cam - stand.foot) @ stand.axes.T
+        gain[floor, 0] = sun.left_on_floor(points[floor], at, faces)
+    return gain
+
+
+def darkened(
+    scene: UInt8[np.ndarray, "height width 3"], gain: Float[np.ndarray, "height width 1"]
+) -> UInt8[np.ndarray, "height width 3"]:
+    """A scene with a shadow; by a gain's inverse, without the shadow that it has."""
+    return np.round((scene + BLACK) * gain - BLACK).clip(0, 255).astype(np.uint8)
 
 
 def _points(stand: Stand, size: tuple[int, int]) -> Float[np.ndarray, "height width 3"]:

@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from jaxtyping import Float
 from numba import njit
+from scipy.spatial import KDTree
 
 from posedive.render.kinship import Kinship
 from posedive.render.rasterizer import rasterize
@@ -38,6 +39,7 @@ _NEAR_FLOOR, _FLOOR_M = 0.35, 0.55  # the share that the floor takes, and to wha
 _WEAKENED = 1.6
 _AWAY_M, _TEXELS, _BIAS_M = 40.0, 96, 0.04  # of the shadow map
 _OFF_SKIN_M = 0.01
+_CONTACT, _CONTACT_M = 0.4, 0.2  # the share of the sky that a body hides where it stands; how near
 # The search: so many degrees apart, then by such steps around the best; every so many vertices.
 _ALTITUDES, _AZIMUTHS, _STEPS = (15, 35, 55, 75), range(0, 360, 30), (14, 7)
 _STRENGTHS, _FACTORS = (0.2, 0.5, 1.0, 1.7, 2.5), (0.5, 0.7, 0.85, 1.0, 1.2, 1.45, 2.0)
@@ -84,6 +86,21 @@ class Sun:
         at, facing = on_floor(positions, normals, axes)
         lit = reached(at, facing, faces, self.direction) if self.strength else 1.0
         return _shade(facing @ self.direction * lit, facing[:, 1], at[:, 1], self.strength)
+
+    def left_on_floor(
+        self,
+        floor: Float[np.ndarray, "points 3"],
+        at: Float[np.ndarray, "vertices 3"],
+        faces: np.ndarray,
+    ) -> Float[np.ndarray, " points"]:
+        """The gain of points of the floor, 1 or less, by a body's shadow and by the sky that it
+        hides where it stands. at: its vertices; all in floor axes, metres."""
+        sky, sun = 1.0 - _NEAR_FLOOR, self.strength * max(float(self.direction[1]), 0.0)
+        apart = KDTree(at[at[:, 1] < 3 * _CONTACT_M]).query(floor)[0]
+        hidden = _CONTACT * np.exp(-((apart / _CONTACT_M) ** 2))
+        lit = through(floor, at, faces, self.direction) if sun else 1.0
+        left = (sky * (1.0 - hidden) + sun * lit) / (sky + sun)
+        return (left**_RESPONSE).astype(np.float32)
 
 
 def sun_of(body: Kinship, seen: Sequence[tuple[int, Seen]]) -> Sun:
@@ -136,16 +153,26 @@ def reached(
     faces: np.ndarray,
     direction: Float[np.ndarray, "3"],
 ) -> Float[np.ndarray, " points"]:
-    """The share of a sun in that direction that the faces let through to each point."""
+    """The share of a sun in that direction that a body's faces let through to its own points."""
+    return through(at + _OFF_SKIN_M * facing, at, faces, direction)
+
+
+def through(
+    points: Float[np.ndarray, "points 3"],
+    at: Float[np.ndarray, "vertices 3"],
+    faces: np.ndarray,
+    direction: Float[np.ndarray, "3"],
+) -> Float[np.ndarray, " points"]:
+    """The share of a sun in that direction that a body lets through to points, by a shadow map
+    (Williams 1978)."""
     beside = np.cross([0.0, 1.0, 0.0] if abs(direction[1]) < 0.99 else [0.0, 0.0, 1.0], direction)
     beside /= np.linalg.norm(beside)
     view = np.stack([beside, np.cross(beside, direction), -direction], axis=1)
-    middle = 0.5 * (at.min(axis=0) + at.max(axis=0))
-    seen = (at - middle) @ view + [0.0, 0.0, _AWAY_M]
+    back = [0.0, 0.0, _AWAY_M] - 0.5 * (at.min(axis=0) + at.max(axis=0)) @ view
+    seen = at @ view + back
     focal = 0.47 * _AWAY_M / max(float(np.abs(seen[:, :2]).max()), 1e-3)
     depth = rasterize(seen, faces, focal, (_TEXELS, _TEXELS)).depth
-    off_skin = seen + _OFF_SKIN_M * facing @ view
-    return _let_through(off_skin.astype(np.float32), depth, np.float32(focal))
+    return _let_through((points @ view + back).astype(np.float32), depth, np.float32(focal))
 
 
 class _Telling(NamedTuple):
@@ -213,7 +240,7 @@ def _around(direction: np.ndarray, step_deg: float) -> list[np.ndarray]:
 def _let_through(seen, depth, focal):
     """seen (P, 3): points before the sun's camera; depth (S, S): what it sees, 0 of nothing."""
     texels = depth.shape[0]
-    through = np.zeros(len(seen), np.float32)
+    share = np.zeros(len(seen), np.float32)
     for p in range(len(seen)):
         scale = texels * focal / seen[p, 2]
         u, v = 0.5 * texels + scale * seen[p, 0] - 0.5, 0.5 * texels + scale * seen[p, 1] - 0.5
@@ -224,5 +251,5 @@ def _let_through(seen, depth, focal):
                 x, y = left + i, top + j
                 inside = 0 <= x < texels and 0 <= y < texels
                 if not inside or depth[y, x] == 0.0 or depth[y, x] > seen[p, 2] - _BIAS_M:
-                    through[p] += weight
-    return through
+                    share[p] += weight
+    return share

@@ -7,8 +7,10 @@ from posedive.body.smpl import load_body
 from posedive.datasets.embedded import EmbeddedWorld
 from posedive.jobs.places import MOST_IMAGES, Places, telling_images
 from posedive.jobs.planning import planned
+from posedive.records import Camera
+from posedive.render.camera import to_camera
 from posedive.render.light import EVEN
-from posedive.render.scene import Stand
+from posedive.render.scene import carry_scene, stand_of
 from posedive.spec.generate import Generate
 
 
@@ -25,7 +27,13 @@ def plan(world):
     return planned(spec, world.images("train"), None)
 
 
-STAND = Stand(np.array([0.0, 0.9, 8.0]), np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, 1]]), 3.0)
+CAMERA = Camera(np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 8.0]), 3.0)
+
+
+@pytest.fixture(scope="module")
+def standing() -> np.ndarray:
+    """The body's vertices before CAMERA."""
+    return to_camera(np.asarray(load_body("embedded").v_template), CAMERA)
 
 
 def places_of(world, plan, pids=None) -> tuple[Places, list[int]]:
@@ -40,26 +48,40 @@ def places_of(world, plan, pids=None) -> tuple[Places, list[int]]:
     return Places(load_body("embedded"), pixels, images), read
 
 
-def test_a_scene_is_of_others_and_follows_from_its_pair_alone(world, plan):
+def test_a_scene_is_of_others_and_follows_from_its_pair_alone(world, plan, standing):
     first, second = plan.shard(0).pairs[:2]
     places, _ = places_of(world, plan)
-    expected = places.scene(first, STAND, world.size)
+    expected = places.scene(first, CAMERA, standing, world.size)
     assert expected is not None and expected.shape == (128, 64, 3)
-    others, _ = places_of(world, plan, pids=plan.images.keys() - {first.pid})
-    others.scene(second, STAND, world.size)
-    np.testing.assert_array_equal(others.scene(first, STAND, world.size), expected)
+    anew, _ = places_of(world, plan)
+    anew.scene(second, CAMERA, standing, world.size)
+    np.testing.assert_array_equal(anew.scene(first, CAMERA, standing, world.size), expected)
+    for pid, of in anew._seen[1][first.camid]:
+        scene = anew.behind(of, first.camid, CAMERA, standing, world.size)
+        assert pid != first.pid or not np.array_equal(scene, expected)
 
 
-def test_where_a_camera_saw_nobody_else_there_is_no_scene(world, plan):
+def test_where_a_camera_saw_nobody_else_there_is_no_scene(world, plan, standing):
     pair = plan.shard(0).pairs[0]
     places, _ = places_of(world, plan, pids=[pair.pid])
-    assert places.scene(pair, STAND, world.size) is None
+    assert places.scene(pair, CAMERA, standing, world.size) is None
 
 
-def test_an_unreadable_image_is_left_out(world, plan):
+def test_who_stands_there_throws_a_shadow_on_the_scene(world, plan, standing):
+    places, _ = places_of(world, plan)
+    pair = plan.shard(0).pairs[0]
+    chosen = next(of for pid, of in places._seen[1][pair.camid] if pid != pair.pid)
+    shown = places.behind(chosen, pair.camid, CAMERA, standing, world.size)
+    without = carry_scene(chosen, stand_of(standing, CAMERA), world.size)
+    feet = slice(-24, None)
+    assert shown[feet].mean() < without[feet].mean() - 1
+    np.testing.assert_array_equal(shown[:40], without[:40])
+
+
+def test_an_unreadable_image_is_left_out(world, plan, standing):
     pair = plan.shard(0).pairs[0]
     places = Places(load_body("embedded"), lambda _: None, plan.images)
-    assert places.scene(pair, STAND, world.size) is None
+    assert places.scene(pair, CAMERA, standing, world.size) is None
     assert places.light(pair.camid) is EVEN
 
 

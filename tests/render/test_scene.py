@@ -5,7 +5,8 @@ import pytest
 
 from posedive.records import Camera
 from posedive.render.camera import look_rotation, to_camera
-from posedive.render.scene import Backdrop, carry_scene, stand_of
+from posedive.render.scene import Backdrop, carry_scene, darkened, shadow_on_floor, stand_of
+from posedive.render.sun import Sun
 
 SIZE = (64, 128)
 WALL_Z = -3.0  # the cameras stand at +z
@@ -116,3 +117,36 @@ def test_any_camera_gets_a_scene():
         target = stand(camera(elevation_deg))
         scene = carry_scene(backdrop(camera(5.0)), target, SIZE)
         assert scene.shape == (128, 64, 3) and scene.std() > 0
+
+
+# The hull's six sides; its corners are numbered x, y, z like a binary number.
+QUADS = np.array(
+    [[0, 1, 3, 2], [4, 5, 7, 6], [0, 1, 5, 4], [2, 3, 7, 6], [0, 2, 6, 4], [1, 3, 7, 5]]
+)
+SIDES = np.concatenate([QUADS[:, :3], QUADS[:, [0, 2, 3]]])
+
+
+def test_a_shadow_falls_on_the_floor_away_from_the_sun():
+    seen_by = camera(40.0)
+    from_left = Sun(np.array([-0.8, 0.6, 0.0]), 2.0)
+    gain = shadow_on_floor(stand(seen_by), from_left, to_camera(HULL, seen_by), SIDES, SIZE)[..., 0]
+    foot = to_camera(np.zeros(3), seen_by)
+    row = int(SIZE[1] * (0.5 + seen_by.focal * foot[1] / foot[2]))
+    right, left = gain[row, SIZE[0] // 2 + 18], gain[row, SIZE[0] // 2 - 18]
+
+    assert right < 0.75 and left > 0.95
+    assert (gain[: SIZE[1] // 8] == 1).all() and gain.max() <= 1
+
+
+def test_under_a_sky_alone_the_floor_is_dark_where_somebody_stands():
+    seen_by = camera(40.0)
+    sky = Sun(np.array([0.0, 1.0, 0.0]), 0.0)
+    gain = shadow_on_floor(stand(seen_by), sky, to_camera(HULL, seen_by), SIDES, SIZE)
+    assert 0.7 < gain.min() < 0.9 and np.median(gain) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_shadow_can_be_taken_off_again():
+    rng = np.random.default_rng(0)
+    scene = rng.integers(30, 220, (128, 64, 3)).astype(np.uint8)
+    gain = rng.uniform(0.6, 1.0, (128, 64, 1)).astype(np.float32)
+    assert np.abs(darkened(darkened(scene, gain), 1 / gain).astype(int) - scene).max() <= 1
