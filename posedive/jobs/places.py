@@ -17,7 +17,14 @@ from posedive.records import Camera, Pair, PersonImage
 from posedive.render.conditions import read_sighting
 from posedive.render.kinship import Kinship, kinship
 from posedive.render.light import EVEN, Light, Told, lights_of, told_by
-from posedive.render.scene import Backdrop, carry_scene, darkened, shadow_on_floor, stand_of
+from posedive.render.scene import (
+    Backdrop,
+    brightened,
+    carry_scene,
+    darkened,
+    shadow_on_floor,
+    stand_of,
+)
 from posedive.render.sighting import Sighting
 from posedive.render.sun import Sun
 
@@ -96,7 +103,7 @@ def backdrop(body: Kinship, image: PersonImage, sighting: Sighting, sun: Sun | N
     stand = stand_of(shot.dressed, image.fit.camera)
     if sun is not None:
         size = rgb.shape[1], rgb.shape[0]
-        rgb = darkened(rgb, 1 / shadow_on_floor(stand, sun, shot.dressed, body.faces, size))
+        rgb = brightened(rgb, shadow_on_floor(stand, sun, shot.dressed, body.faces, size))
     return Backdrop(rgb, sighting.mask, stand)
 
 
