@@ -10,6 +10,7 @@ people by them; so do those of nobody in particular not.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,6 +34,13 @@ MOST_IN_ALL = 2048
 STREAM = 0x5CE
 
 
+class Cameras(NamedTuple):
+    """By camid: the light; (pid, backdrop) of each image that told of it."""
+
+    lights: dict[int, Light]
+    backdrops: dict[int, list[tuple[int, Backdrop]]]
+
+
 class Places:
     """Reads what tells of the cameras when it is first asked, and keeps it."""
 
@@ -51,7 +59,7 @@ class Places:
     ) -> np.ndarray | None:
         """(H, W, 3) uint8 with the shadow of the condition's body, vertices_cam (V, 3) before
         camera; by the pair alone. None where the camera saw nobody else."""
-        others = [of for pid, of in self._seen[1].get(pair.camid, ()) if pid != pair.pid]
+        others = [of for pid, of in self.cameras.backdrops.get(pair.camid, ()) if pid != pair.pid]
         if not others:
             return None
         chosen = np.random.default_rng((pair.seed, STREAM)).integers(len(others))
@@ -75,11 +83,10 @@ class Places:
 
     def light(self, camid: int) -> Light:
         """EVEN, or near it, where few images tell of it."""
-        return self._seen[0].get(camid, EVEN)
+        return self.cameras.lights.get(camid, EVEN)
 
     @cached_property
-    def _seen(self) -> tuple[dict[int, Light], dict[int, list[tuple[int, Backdrop]]]]:
-        """By camid: the light; (pid, backdrop) of each image that can be read."""
+    def cameras(self) -> Cameras:
         body, told = kinship(self.body), dict[int, Told]()
         backdrops: dict[int, list[tuple[int, Backdrop]]] = {}
         for camid, images in self.telling.items():
@@ -93,7 +100,7 @@ class Places:
             backdrops[camid] = [
                 (image.pid, backdrop(body, image, of, told[camid].sun)) for image, of in shown
             ]
-        return lights_of(told), backdrops
+        return Cameras(lights_of(told), backdrops)
 
 
 def backdrop(body: Kinship, image: PersonImage, sighting: Sighting, sun: Sun | None) -> Backdrop:

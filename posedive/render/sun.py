@@ -6,7 +6,7 @@ the sun stays where it is when the camera is raised.
 
 light = sky(normal, height) + strength * max(0, normal . direction) * reached
 The sky's light is 1 on what faces it, falls a little all around, and less of it comes to the floor
-(Hemisphere lighting, as graphics has it). A camera shows the logarithm of light times _RESPONSE.
+(hemisphere lighting, as in graphics). A camera shows the logarithm of light times _RESPONSE.
 The sun is where it explains best what differs within one person's cloth of one part (kinship.part):
 of directions over the whole sky without shadows, then of ever nearer ones with them. Heads don't
 tell: hair is dark, and above. What that is worth: composites stand 0.5 dB nearer to the truth than

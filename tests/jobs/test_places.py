@@ -56,7 +56,7 @@ def test_a_scene_is_of_others_and_follows_from_its_pair_alone(world, plan, stand
     anew, _ = places_of(world, plan)
     anew.scene(second, CAMERA, standing, world.size)
     np.testing.assert_array_equal(anew.scene(first, CAMERA, standing, world.size), expected)
-    for pid, of in anew._seen[1][first.camid]:
+    for pid, of in anew.cameras.backdrops[first.camid]:
         scene = anew.behind(of, first.camid, CAMERA, standing, world.size)
         assert pid != first.pid or not np.array_equal(scene, expected)
 
@@ -70,7 +70,7 @@ def test_where_a_camera_saw_nobody_else_there_is_no_scene(world, plan, standing)
 def test_who_stands_there_throws_a_shadow_on_the_scene(world, plan, standing):
     places, _ = places_of(world, plan)
     pair = plan.shard(0).pairs[0]
-    chosen = next(of for pid, of in places._seen[1][pair.camid] if pid != pair.pid)
+    chosen = next(of for pid, of in places.cameras.backdrops[pair.camid] if pid != pair.pid)
     shown = places.behind(chosen, pair.camid, CAMERA, standing, world.size)
     without = carry_scene(chosen, stand_of(standing, CAMERA), world.size)
     feet = slice(-24, None)
