@@ -168,7 +168,7 @@ def through(
     beside = np.cross([0.0, 1.0, 0.0] if abs(direction[1]) < 0.99 else [0.0, 0.0, 1.0], direction)
     beside /= np.linalg.norm(beside)
     view = np.stack([beside, np.cross(beside, direction), -direction], axis=1)
-    back = [0.0, 0.0, _AWAY_M] - 0.5 * (at.min(axis=0) + at.max(axis=0)) @ view
+    back = [0.0, 0.0, _AWAY_M] - at.mean(axis=0) @ view
     seen = at @ view + back
     focal = 0.47 * _AWAY_M / max(float(np.abs(seen[:, :2]).max()), 1e-3)
     depth = rasterize(seen, faces, focal, (_TEXELS, _TEXELS)).depth
