@@ -67,16 +67,17 @@ def rows(carried: bool) -> Rows:
         return to_png(rng.integers(0, 256, (128, 64, channels)).astype(np.uint8))
 
     columns = {name: [picture(3)] for name in ("reference", "depth", "normals", "skeleton")}
-    columns |= {"appearance": [picture(4)], "composite": [picture(3)], "seed": [3]}
-    if not carried:
-        columns["appearance"] = [to_png(np.zeros((128, 64, 4), np.uint8))]
-    return columns
+    body = np.zeros((128, 64, 4), np.uint8)
+    if carried:
+        body[30:100, 20:44] = 200
+    return columns | {"appearance": [to_png(body)], "composite": [picture(3)], "seed": [3]}
 
 
 @pytest.mark.parametrize("carried", [True, False])
-def test_detail_is_kept_where_something_was_carried_and_when_asked(asked, carried):
+def test_the_scene_is_kept_where_a_person_was_carried_and_when_asked(asked, carried):
     kept, drawn = (
-        from_png(painter(asked("embedded", steps=1, detail=detail)).draw(rows(carried), [0])[0])
-        for detail in ("carried", "drawn")
+        from_png(painter(asked("embedded", steps=1, scene=scene)).draw(rows(carried), [0])[0])
+        for scene in ("carried", "drawn")
     )
     assert (kept != drawn).any() == carried
+    np.testing.assert_array_equal(kept[35:95, 25:39], drawn[35:95, 25:39])

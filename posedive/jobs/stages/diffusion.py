@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from posedive.diffusion.backends import choose_backend, choose_dtype, place
-from posedive.diffusion.detail import keep_carried
+from posedive.diffusion.paste import keep_scene
 from posedive.diffusion.sampler import generate
 from posedive.diffusion.weights import load_generator
 from posedive.jobs.stages.rows import Rows, from_png, to_png
@@ -38,8 +38,7 @@ class Diffusion:
             guidance_interval=self.asked.guidance_interval,
             sampler=self.asked.sampler,
         )
-        if self.asked.detail == "carried" and "appearance" in maps:
-            # Without a fit, nothing was.
-            carried = maps["appearance"].any(axis=(1, 2, 3), keepdims=True)
-            pictures = np.where(carried, keep_carried(pictures, composite), pictures)
+        if self.asked.scene == "carried" and "appearance" in maps:
+            # Without a fit, nothing was carried, and no body is in the map.
+            pictures = keep_scene(pictures, composite, maps["appearance"].any(axis=-1))
         return [to_png(picture) for picture in pictures]
