@@ -24,7 +24,7 @@ def test_what_is_just_beside_the_body_is_drawn_and_there_is_no_seam():
 
 def test_without_a_body_the_picture_stays_and_each_is_treated_alone():
     nobody = np.zeros_like(BODY)
-    both = [np.concatenate([a, a]) for a in (DRAWN, SCENE)]
-    kept = keep_scene(*both, np.concatenate([BODY, nobody]))
+    drawn, scene = (np.concatenate([a, a]) for a in (DRAWN, SCENE))
+    kept = keep_scene(drawn, scene, np.concatenate([BODY, nobody]))
     np.testing.assert_array_equal(kept[0], keep_scene(DRAWN, SCENE, BODY)[0])
     np.testing.assert_array_equal(kept[1], DRAWN[0])

@@ -40,5 +40,5 @@ class Diffusion:
         )
         if self.asked.scene == "carried" and "appearance" in maps:
             # Without a fit, nothing was carried, and no body is in the map.
-            pictures = keep_scene(pictures, composite, maps["appearance"].any(axis=-1))
+            pictures = keep_scene(pictures, composite, maps["appearance"].max(axis=-1) > 0)
         return [to_png(picture) for picture in pictures]
