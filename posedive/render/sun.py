@@ -165,8 +165,7 @@ def through(
 ) -> Float[np.ndarray, " points"]:
     """The share of a sun in that direction that a body lets through to points, by a shadow map
     (Williams 1978)."""
-    beside = np.cross([0.0, 1.0, 0.0] if abs(direction[1]) < 0.99 else [0.0, 0.0, 1.0], direction)
-    beside /= np.linalg.norm(beside)
+    beside = _beside(direction)
     view = np.stack([beside, np.cross(beside, direction), -direction], axis=1)
     back = [0.0, 0.0, _AWAY_M] - at.mean(axis=0) @ view
     seen = at @ view + back
@@ -223,10 +222,15 @@ def _direction(altitude_deg: float, azimuth_deg: float) -> np.ndarray:
     return np.array([np.cos(up) * np.sin(around), np.sin(up), np.cos(up) * np.cos(around)])
 
 
+def _beside(direction: np.ndarray) -> np.ndarray:
+    """(3,) of length 1, at right angles to a direction, level unless that is straight up."""
+    beside = np.cross([0.0, 1.0, 0.0] if abs(direction[1]) < 0.99 else [0.0, 0.0, 1.0], direction)
+    return beside / np.linalg.norm(beside)
+
+
 def _around(direction: np.ndarray, step_deg: float) -> list[np.ndarray]:
     """Nine directions above the floor: itself, and its neighbours."""
-    level = np.cross(direction, [0.0, 1.0, 0.0] if direction[1] < 0.99 else [0.0, 0.0, 1.0])
-    level /= np.linalg.norm(level)
+    level = _beside(direction)
     reach = np.tan(np.deg2rad(step_deg))
     near = []
     for i, j in product((-1, 0, 1), repeat=2):
