@@ -8,7 +8,10 @@ from posedive.diffusion.encoders import LatentCodec
 from posedive.diffusion.generator import Generator
 from posedive.diffusion.importing import import_codec, import_generator, made_elsewhere
 from posedive.diffusion.weights import load_generator
+from posedive.errors import WeightsError
 from posedive.spec.train import Train
+
+SHIPPED = "embedded"
 
 
 def config_of(spec: Train) -> GeneratorConfig:
@@ -20,20 +23,24 @@ def config_of(spec: Train) -> GeneratorConfig:
 
 
 def initial_generator(spec: Train) -> Generator:
-    """The `initial` checkpoint; one that a VAE job wrote gives its codec, the rest is new; one made
-    elsewhere is imported."""
-    if spec.initial is None:
-        return Generator(config_of(spec))
-    if made_elsewhere(spec.initial):
+    """The `initial` checkpoint; one that a VAE job wrote gives its codec, the rest is new, as with
+    the shipped codec where nothing is named; one made elsewhere is imported."""
+    if spec.initial is not None and made_elsewhere(spec.initial):
         return import_generator(Path(spec.initial), config_of(spec))
-    loaded = load_generator(spec.initial)
+    loaded = load_generator(spec.initial or SHIPPED)
     if trained(spec):
         return loaded
     fresh = replace(
         config_of(spec), latent_mean=loaded.config.latent_mean, latent_std=loaded.config.latent_std
     )
     generator = Generator(fresh)
-    generator.codec.load_state_dict(loaded.codec.state_dict())
+    try:
+        generator.codec.load_state_dict(loaded.codec.state_dict())
+    except RuntimeError:
+        raise WeightsError(
+            "initial: expected weights with a VAE of the model's sizes, got"
+            f" {spec.initial or SHIPPED}; name others (jobs/vae.yaml makes a VAE's)"
+        ) from None
     return generator
 
 
@@ -49,4 +56,4 @@ def initial_codec(spec: Train) -> LatentCodec:
     """The VAE alone: latents are made before there is a generator to train."""
     if spec.initial is not None and made_elsewhere(spec.initial):
         return import_codec(Path(spec.initial), config_of(spec))
-    return load_generator(spec.initial or "embedded").codec
+    return load_generator(spec.initial or SHIPPED).codec

@@ -64,10 +64,10 @@ class Generator(Part):
         description="what stands behind the person: a scene of the reference's camera, from"
         " another person's image, anew for each pair; or the reference's own",
     )
-    scene: Literal["carried", "drawn"] = Field(
+    pixels: Literal["carried", "drawn"] = Field(
         default="carried",
-        description="carried: beyond the person's edge a picture is the scene that was carried;"
-        " drawn: all is as the network draws it",
+        description="carried: a picture keeps what was carried from photographs, the scene, and"
+        " detail on the person where the network changes nothing else; drawn: all as it draws",
     )
     batch_size: int = Field(default=8, gt=0, description="pairs per forward pass")
     precision: Precision = Field(default="auto", description="auto: what the device does best")

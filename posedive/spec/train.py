@@ -107,7 +107,9 @@ class Train(Spec):
         default="embedded", description="a preset of sizes, or the sizes"
     )
     initial: Uri | None = Field(
-        default=None, description="weights to start from: embedded, a folder, or its s3:// URI"
+        default=None,
+        description="weights to start from: embedded, a folder, or its s3:// URI; null: the shipped"
+        " VAE and new networks",
     )
     dataset: Dataset
     body: str = BODY

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from posedive.diffusion.generator import Generator
-from posedive.diffusion.weights import save_generator
+from posedive.diffusion.weights import load_generator, save_generator
+from posedive.errors import WeightsError
 from posedive.jobs.initial import initial_codec, initial_generator, trained
 from posedive.spec.train import Train
 from tests.diffusion.conftest import tiny_config
@@ -53,6 +54,23 @@ def test_of_a_vae_jobs_checkpoint_only_the_codec_is_taken(checkpoint):
     ours = made.denoising_unet.conv_in.weight
     assert not torch.equal(ours, generator.denoising_unet.conv_in.weight)
     assert made.config.latent_mean == generator.config.latent_mean
+
+
+def test_from_nothing_the_codec_is_the_shipped_one_that_the_latents_are_made_with():
+    spec = asked(initial=None)
+    made, shipped = initial_generator(spec), initial_codec(spec)
+    for name, tensor in made.codec.state_dict().items():
+        torch.testing.assert_close(tensor, shipped.state_dict()[name])
+    assert made.config.latent_mean == load_generator("embedded").config.latent_mean
+    assert not torch.equal(
+        made.denoising_unet.conv_in.weight,
+        load_generator("embedded").denoising_unet.conv_in.weight,
+    )
+
+
+def test_a_model_of_other_sizes_has_to_say_what_it_starts_from():
+    with pytest.raises(WeightsError, match="VAE of the model's sizes, got embedded"):
+        initial_generator(asked(initial=None, model=asdict(tiny_config())))
 
 
 def test_weights_made_elsewhere_give_generator_and_codec(tmp_path):

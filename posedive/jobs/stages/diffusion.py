@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from posedive.diffusion.backends import choose_backend, choose_dtype, place
-from posedive.diffusion.paste import keep_scene
+from posedive.diffusion.carried import keep_carried
 from posedive.diffusion.sampler import generate
 from posedive.diffusion.weights import load_generator
 from posedive.jobs.stages.rows import Rows, from_png, to_png
@@ -38,7 +38,7 @@ class Diffusion:
             guidance_interval=self.asked.guidance_interval,
             sampler=self.asked.sampler,
         )
-        if self.asked.scene == "carried" and "appearance" in maps:
+        if self.asked.pixels == "carried" and "appearance" in maps:
             # Without a fit, nothing was carried, and no body is in the map.
-            pictures = keep_scene(pictures, composite, maps["appearance"].max(axis=-1) > 0)
+            pictures = keep_carried(pictures, composite, maps["appearance"].max(axis=-1) > 0)
         return [to_png(picture) for picture in pictures]
