@@ -30,7 +30,7 @@ EMBEDDED = {
     "denoise_step_s": 0.017,
     "judge_s": 0.015,
     "commit_s": 0.001,
-    "startup_s": 14.0,
+    "startup_s": 25.0,
 }
 UNMEASURED = (
     "nothing: no run of this generator was measured. Run the job for a few people (--set"

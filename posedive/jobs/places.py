@@ -54,6 +54,10 @@ class Places:
         self.body, self.pixels = body, pixels
         self.telling = telling_images(images)
 
+    def learn(self) -> None:
+        """Now, rather than within the first pair's time."""
+        _ = self.cameras
+
     def scene(
         self, pair: Pair, camera: Camera, vertices_cam: np.ndarray, size: tuple[int, int]
     ) -> np.ndarray | None:

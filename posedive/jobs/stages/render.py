@@ -41,6 +41,8 @@ class Render:
             spec.generator.background,
             load_parser(spec.generator.parser if drawn_on else None),
         )
+        if drawn_on:
+            self.draw.places.learn()
 
     def __call__(self, batch: Rows) -> Rows:
         shard = self.plan.shard(int(batch["shard"][0]))
