@@ -24,6 +24,7 @@ from ray.train import (
     UserCallback,
     WorkerGroupError,
 )
+from ray.train.torch import TorchTrainer
 
 from posedive.errors import RunError
 from posedive.jobs.loop import memory_advice
@@ -35,6 +36,16 @@ NAME = "run"
 SCORE = "validation_loss"
 MAX_FAILURES = 8  # of workers, by accident; a node that is taken away is not counted
 SNAPSHOT = "checkpoint_manager_snapshot.json"
+CLEANER = "PlacementGroupCleanerCallback"
+
+
+class QuietTrainer(TorchTrainer):
+    """For a Ray that ends with its driver. Ray's cleaner of what a dead driver leaves asks for it
+    by the dashboard, each second; without one, each answer is a warning in the user's log."""
+
+    def _create_default_callbacks(self):
+        made = super()._create_default_callbacks()
+        return [callback for callback in made if type(callback).__name__ != CLEANER]
 
 
 def scaling_config(spec: Train) -> ScalingConfig:

@@ -30,12 +30,10 @@ def start_ray() -> None:
     """Connects once; says nothing unless something is wrong."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if not ray.is_initialized():
-        # Without an address Ray would join whatever cluster somebody else started here.
-        address = os.environ.get("RAY_ADDRESS", LOCAL)
-        if address == LOCAL:
+        if of_this_process():
             for name, value in PATIENCE.items():
                 os.environ.setdefault(name, value)
-        _init(address)
+        _init(_address())
     for name in ("ray", "ray.data", "ray.train"):  # each sets a level of its own when imported
         logging.getLogger(name).setLevel(logging.WARNING)
     context = DataContext.get_current()
@@ -46,6 +44,16 @@ def start_ray() -> None:
         # Ray sets a handler of its own at each init, which would end the driver on the spot.
         signal.signal(signal.SIGTERM, _stop)
         signal.signal(signal.SIGALRM, _stop)
+
+
+def of_this_process() -> bool:
+    """Whether Ray begins and ends with this process, and so has no dashboard."""
+    return _address() == LOCAL
+
+
+def _address() -> str:
+    # Without an address Ray would join whatever cluster somebody else started here.
+    return os.environ.get("RAY_ADDRESS", LOCAL)
 
 
 def _stop(*_: object) -> None:

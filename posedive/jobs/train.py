@@ -21,13 +21,14 @@ from posedive.jobs.loop import WEIGHTS
 from posedive.jobs.make_blocks import make_blocks
 from posedive.jobs.ray_run import (
     SCORE,
+    QuietTrainer,
     best_of,
     explained,
     mend_snapshot,
     run_config,
     scaling_config,
 )
-from posedive.jobs.session import start_ray
+from posedive.jobs.session import of_this_process, start_ray
 from posedive.jobs.tracking import check_trackers
 from posedive.jobs.training_loops import LOOPS
 from posedive.spec.train import Train
@@ -55,7 +56,7 @@ def run(spec: Train) -> dict[str, Any]:
     if spec.what == "generator" and spec.perceptual_weight:
         make_identity_net(spec, blocks_uri, indices)
     mend_snapshot(spec)
-    trainer = TorchTrainer(
+    trainer = (QuietTrainer if of_this_process() else TorchTrainer)(
         LOOPS[spec.what],
         train_loop_config={
             "spec": spec.model_dump_json(exclude_unset=True),

@@ -8,12 +8,21 @@ from pathlib import Path
 
 import pytest
 from ray.train import Checkpoint, ControllerError, WorkerGroupError
+from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.execution.checkpoint.checkpoint_manager import CheckpointManager
 from ray.train.v2._internal.execution.training_report import _TrainingReport
 from ray.train.v2.api.result import Result
 
 from posedive.errors import RunError
-from posedive.jobs.ray_run import SNAPSHOT, best_of, explained, mend_snapshot, run_config
+from posedive.jobs.ray_run import (
+    CLEANER,
+    SNAPSHOT,
+    QuietTrainer,
+    best_of,
+    explained,
+    mend_snapshot,
+    run_config,
+)
 from posedive.spec.train import Train
 from tests.spec.test_train import train
 
@@ -102,3 +111,11 @@ def test_errors_are_told_in_our_words():
 def test_best_without_a_checkpoint_is_an_error():
     with pytest.raises(RunError, match="without a checkpoint"):
         best_of(Result(metrics=None, checkpoint=None, error=None, path=""))
+
+
+def test_a_local_ray_is_not_asked_each_second_for_a_dashboard_that_it_has_not():
+    names = [
+        {type(callback).__name__ for callback in trainer(print)._create_default_callbacks()}
+        for trainer in (TorchTrainer, QuietTrainer)
+    ]
+    assert names[0] - names[1] == {CLEANER}
